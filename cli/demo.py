@@ -1,0 +1,8 @@
+"""placeholder replaced below"""
+
+import click
+
+
+@click.command()
+def demo() -> None:
+    """Watch chains race."""

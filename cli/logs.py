@@ -1,0 +1,64 @@
+"""The log: one line a request, one per fact worth waking somebody for. On standard error; structured, and free of bodies."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from engine import AttemptEnded, BreakerChanged, EngineEvent, InternalError, RequestFinished, ScopeBlocked
+from routes import Access
+
+_log = structlog.get_logger()
+
+
+def configure_logs(level: str) -> None:
+    """Console lines for a person, JSON lines for a machine."""
+    terminal = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer(colors=True) if terminal else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def log_access(access: Access) -> None:
+    """The access log."""
+    _log.info(
+        "request",
+        id=access.request_id,
+        method=access.method,
+        path=access.path,
+        status=access.status,
+        seconds=round(access.elapsed_s, 3),
+    )
+
+
+def log_event(event: EngineEvent) -> None:
+    """A reducer that writes the facts an operator wants to see."""
+    match event:
+        case RequestFinished():
+            winner = str(event.candidate) if event.candidate else None
+            _log.info(
+                "turn",
+                id=event.request_id,
+                outcome=event.outcome,
+                candidate=winner,
+                attempts=event.attempts,
+                detail=event.detail,
+            )
+        case AttemptEnded(ending="failed"):
+            _log.info("attempt failed", id=event.request_id, candidate=str(event.candidate), failure=str(event.failure))
+        case BreakerChanged():
+            _log.warning("breaker", candidate=str(event.candidate), state=event.after, reason=event.reason)
+        case ScopeBlocked():
+            _log.warning("blocked", provider=event.provider, seconds=round(event.for_s, 1), reason=event.reason)
+        case InternalError():
+            _log.error("internal error", id=event.request_id, where=event.where, trace=event.trace)

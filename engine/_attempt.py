@@ -1,0 +1,230 @@
+"""One candidate's turn: open, read to the first content, win or lose, relay to the end. One lexical block.
+
+Splitting this into a task that reads and one that writes needs a channel between them, and a place where the stream has
+no owner. Here the attempt that wins simply goes on. It may take up to three tries (a stale connection, the next key), all
+under one first-content deadline; after first content a watchdog looks for silence, so that no time limit is set up per
+read. What is still switchable is decided last: an error that arrives in the same read as the first content is still an
+error before the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import attrs
+import trio
+
+from engine._events import EngineEvent, FirstContent, TryEnded, TryStarted
+from engine._failure import AttemptError, Failure
+from engine._ports import Ask, Reply, Transport, Upstream, Winner
+from engine._relay import Relay
+from engine._request import Request
+from engine._stream import Kind, StreamEvent
+from engine.config import Provider
+from policies import VERDICTS, FailureKind, Limits, Outcome, Step
+
+#: HTTP exchanges one attempt may hold: enough for a stale connection and two refused keys.
+MAX_TRIES = 3
+#: Bytes held back before the commit. Only a late commit point can hold much; beyond this the answer counts as malformed.
+MAX_HELD_BYTES = 64 * 1024 * 1024
+
+
+class Host(Protocol):
+    """What an attempt needs of its race."""
+
+    request: Request
+    reply: Reply
+
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def launched(self) -> int: ...
+    def emit(self, event: EngineEvent) -> None: ...
+    def transport(self, provider: Provider) -> Transport: ...
+    def provider(self, step: Step) -> Provider: ...
+    def next_key(self, attempt: Attempt) -> int | None: ...
+    def showed_content(self, attempt: Attempt) -> None: ...
+    async def commit(self, attempt: Attempt) -> None: ...
+    def start_soon(self, task: Callable[[], Awaitable[Any]]) -> None: ...
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """The record of one attempt, and the attempt itself. `scope` is the launcher's: cancelled, the attempt has lost."""
+
+    id: int
+    step: Step
+    key: int
+    started_at: float
+    scope: trio.CancelScope
+    relay: Relay
+    hedge: bool = False
+    failure: Failure | None = None
+    first_content_at: float | None = None
+    committed: bool = False
+    whole: bool = False  #: the message was relayed to its end
+    sent: bool = False  #: a byte may have reached the provider
+    held: list[StreamEvent] = attrs.field(factory=list)
+    keys_used: set[int] = attrs.field(factory=set)
+    clock: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    watch: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _quiet_since: float | None = None
+    _fell_silent: bool = False
+    _held_bytes: int = 0
+
+    async def run(self, host: Host) -> None:
+        """Take the turn. Afterwards `whole` or `failure` is set; Cancelled passes through."""
+        self.clock.deadline = self.started_at + self.step.first_content_s
+        failure: Failure | None = None
+        with self.clock:
+            failure = await self._tries(host)
+        if self.clock.cancelled_caught:
+            failure = self._timed_out(host)
+        self.failure = failure
+
+    async def _tries(self, host: Host) -> Failure | None:
+        number = 1
+        while True:
+            failure = await self._try(host, number)
+            if failure is None or self.committed or number >= MAX_TRIES or not self._again(host, failure):
+                return failure
+            number += 1
+            self.relay, self.held, self._held_bytes = Relay(host.outcome.commit_at), [], 0
+
+    def _again(self, host: Host, failure: Failure) -> bool:
+        """Whether one more try on this candidate is worth it; takes the next key where that is the remedy."""
+        match VERDICTS[failure.kind].again:
+            case "stale connection":
+                return failure.stale
+            case "next key":
+                key = host.next_key(self)
+                if key is None:
+                    return False
+                self.key = key
+                return True
+            case _:
+                return False
+
+    async def _try(self, host: Host, number: int) -> Failure | None:
+        provider = host.provider(self.step)
+        key = provider.keys[self.key] if self.key >= 0 else None
+        self.keys_used.add(self.key)
+        where: dict[str, Any] = {"request_id": host.request.id, "attempt": self.id, "candidate": self.step.candidate}
+        source = key.source if key else ""
+        host.emit(TryStarted(at=trio.current_time(), number=number, key=source, **where))
+        failure: Failure | None = None
+        try:
+            ask = Ask(request=host.request, candidate=self.step.candidate, provider=provider, key=key)
+            await trio.lowlevel.checkpoint_if_cancelled()  # an attempt that has lost already opens nothing
+            self.sent = True
+            async with host.transport(provider).open(ask) as upstream:
+                failure = await self._relay(host, upstream)
+        except AttemptError as error:
+            failure = error.failure
+        finally:
+            again = VERDICTS[failure.kind].again if failure else "nothing"
+            at = trio.current_time()
+            host.emit(TryEnded(at=at, number=number, key=self.key, failure=failure, again=again, **where))
+        return failure
+
+    async def _relay(self, host: Host, upstream: Upstream) -> Failure | None:
+        relay = self.relay
+        while not relay.finished:
+            events = await upstream.read()
+            if events is None:
+                return self._cut_short()
+            out = relay.feed(events)
+            failure = self._broken()
+            if failure is not None and not self.committed:
+                return failure
+            if relay.content and self.first_content_at is None:
+                self._note_content(host)
+            if out:
+                self._quiet_since = None  # while the client is being written to, silence is not the provider's
+                await self._show(host, out)
+            if failure is not None:
+                return failure
+            if self._quiet_since is None or any(e.kind is not Kind.PING for e in events):
+                self._quiet_since = trio.current_time()
+        if not self.committed:
+            return Failure(
+                kind=FailureKind.EMPTY, message=f"a whole message without content, stop_reason {relay.stop_reason}"
+            )
+        await host.reply.finish()
+        self.whole = True
+        return None
+
+    def _note_content(self, host: Host) -> None:
+        self.first_content_at = at = trio.current_time()
+        self.clock.deadline = float("inf")
+        elapsed_s = at - self.started_at
+        host.emit(
+            FirstContent(
+                at=at,
+                request_id=host.request.id,
+                attempt=self.id,
+                candidate=self.step.candidate,
+                elapsed_s=elapsed_s,
+                need=host.request.need,
+            )
+        )
+        self._quiet_since = at
+        host.start_soon(lambda: self._watch_for_silence(host.limits.idle_s))
+        host.showed_content(self)
+
+    async def _show(self, host: Host, out: list[StreamEvent]) -> None:
+        if not self.committed:
+            self.held += out
+            if not self.relay.committable:
+                self._bound_what_is_held(out)
+                return
+            await host.commit(self)
+            self.committed = True
+            await host.reply.begin(Winner(candidate=self.step.candidate, attempts=host.launched))
+            out, self.held = self.held, []
+        await host.reply.send(out)
+
+    def _bound_what_is_held(self, out: list[StreamEvent]) -> None:
+        self._held_bytes += sum(len(e.raw) for e in out)
+        if self._held_bytes > MAX_HELD_BYTES:
+            message = f"more than {MAX_HELD_BYTES >> 20} MiB before the commit point"
+            raise AttemptError(Failure(kind=FailureKind.MALFORMED, message=message))
+
+    async def _watch_for_silence(self, idle_s: float) -> None:
+        """Cancel the attempt when its provider has said nothing for `idle_s`. One task a stream, none a read."""
+        with self.watch:
+            while True:
+                now, quiet_since = trio.current_time(), self._quiet_since
+                if quiet_since is not None and now - quiet_since >= idle_s:
+                    self._fell_silent = True
+                    self.clock.cancel()
+                    return
+                await trio.sleep_until((now if quiet_since is None else quiet_since) + idle_s)
+
+    # How it can end badly.
+
+    def _timed_out(self, host: Host) -> Failure:
+        if self._fell_silent:
+            return Failure(kind=FailureKind.IDLE_TIMEOUT, message=f"silent for {host.limits.idle_s:g} s")
+        message = f"no content within {self.step.first_content_s:g} s"
+        return Failure(kind=FailureKind.FIRST_CONTENT_TIMEOUT, message=message)
+
+    def _broken(self) -> Failure | None:
+        relay = self.relay
+        if relay.error is not None:
+            kind, text = relay.error.get("type", "error"), relay.error.get("message", "")
+            return Failure(kind=FailureKind.ERROR_EVENT, message=f"{kind}: {text}"[:500])
+        if relay.malformed:
+            return Failure(kind=FailureKind.MALFORMED, message=relay.malformed)
+        return None
+
+    def _cut_short(self) -> Failure:
+        """The answer ended without `message_stop`."""
+        if not self.relay.started:
+            return Failure(kind=FailureKind.EMPTY, message="no event in the answer")
+        if not self.relay.content:
+            return Failure(kind=FailureKind.EMPTY, message="the answer ended without content")
+        return Failure(kind=FailureKind.RESET, message="the answer ended in the middle")

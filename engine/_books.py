@@ -1,0 +1,85 @@
+"""Everything the engine remembers, in one place, and the photograph of it that policies see.
+
+Each book is a fold over events, so a recorded log replays to the same memory; together they make a `View`, for one
+chain's candidates at one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+import attrs
+
+from engine._breaker import BreakerBook
+from engine._budget import HedgeBudget
+from engine._bus import EventBus
+from engine._latency import LatencyBook
+from engine._load import LoadBook
+from engine._rests import RestBook
+from engine._scopes import ScopeBook
+from engine.config import Config
+from policies import Candidate, Facts, Need, Unlimited, View
+
+
+@attrs.define(eq=False)
+class Books:
+    """Load, latency, health, scopes, rests and budgets. Keyed by name, so they survive a reload."""
+
+    breakers: BreakerBook
+    scopes: ScopeBook
+    load: LoadBook = attrs.field(factory=LoadBook)
+    latency: LatencyBook = attrs.field(factory=LatencyBook)
+    rests: RestBook = attrs.field(factory=RestBook)
+    budget: HedgeBudget = attrs.field(factory=HedgeBudget)
+
+    @classmethod
+    def of(cls, config: Callable[[], Config]) -> Books:
+        """Books whose settings follow the configuration in force; a provider that is gone counts as unlimited."""
+        return cls(
+            breakers=BreakerBook(lambda id: p.breaker if (p := config().providers.get(id)) else None),
+            scopes=ScopeBook(lambda id: p.scope if (p := config().providers.get(id)) else Unlimited()),
+        )
+
+    def register(self, bus: EventBus) -> None:
+        for book in (self.load, self.latency, self.breakers, self.scopes, self.rests, self.budget):
+            bus.add(book.fold)
+
+    def view(
+        self, config: Config, candidates: tuple[Candidate, ...], need: Need, *, at: float, wall_s: float, seed: str
+    ) -> View:
+        """The photograph. `seed` is any text that is this request's own; draws are derived from it."""
+        return View(
+            need=need,
+            facts={c.name: self._facts(config, c, need, at) for c in candidates},
+            wall_s=wall_s,
+            seed=int.from_bytes(blake2b(seed.encode(), digest_size=6).digest(), "big"),
+            config_digest=config.digest,
+        )
+
+    def _facts(self, config: Config, candidate: Candidate, need: Need, at: float) -> Facts:
+        provider = config.providers[candidate.provider]
+        model = provider.model(candidate.model)
+        key = self.rests.key(provider.id, len(provider.keys), at) or 0
+        breaker, breaker_wait_s = self.breakers.state(candidate, at)
+        block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
+        window_wait_s, headroom = self.scopes.window(provider.id, key, at)
+        because = provider.unusable_because
+        return Facts(
+            usable=not because,
+            unusable_because=because,
+            capabilities=model.capabilities,
+            price=model.price,
+            in_flight=self.load.in_flight(candidate.name),
+            ttfc_s=self.load.ttfc_s(candidate.name, at),
+            latency=self.latency.latency(candidate.name, need.input_tokens),
+            breaker=breaker,
+            breaker_wait_s=breaker_wait_s,
+            block_wait_s=block_wait_s,
+            block_reason=block_reason,
+            key_wait_s=self.rests.key_wait_s(provider.id, len(provider.keys), at),
+            gone_wait_s=self.rests.gone_wait_s(candidate, at),
+            window_wait_s=window_wait_s,
+            headroom=headroom,
+            free_slots=self.scopes.free_slots(provider.id, key),
+        )

@@ -1,0 +1,163 @@
+"""What the engine states, one frozen value per fact.
+
+Log lines are written for whoever wrote them; metrics, a dashboard, a ledger and a health table each need the same facts
+again. So the engine states facts, and everything else, health and load included, is a fold over them. Exactly one
+`AttemptEnded` follows each `AttemptStarted`, and one `RequestFinished` each `RequestAccepted`, cancelled or not.
+
+`at` is seconds on the engine's clock (`trio.current_time()`), `request_id` the id the client is shown.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from engine._failure import Failure
+from engine._stream import NO_USAGE, Usage
+from policies import Candidate, Need, Plan, Skip, Verdict, View
+
+
+@attrs.frozen(kw_only=True)
+class EngineEvent:
+    """Base of all events."""
+
+    at: float
+    request_id: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RequestAccepted(EngineEvent):
+    model: str
+    chain: str
+    how: str
+    need: Need
+    session: str = ""
+    agent: str = ""
+    #: Share of requests that this chain may hedge: what the request deposits into the chain's budget.
+    extra_load: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class PlanMade(EngineEvent):
+    chain: str
+    plan: Plan
+    view: View
+
+
+@attrs.frozen(kw_only=True)
+class CandidateSkipped(EngineEvent):
+    """A step found busy at the moment of its launch. The plan's own skips are in `PlanMade`."""
+
+    skip: Skip
+
+
+@attrs.frozen(kw_only=True)
+class AttemptStarted(EngineEvent):
+    attempt: int
+    candidate: Candidate
+    #: Started beside a running attempt, and charged to the budget.
+    hedge: bool = False
+    #: Started beside a running attempt at all.
+    beside: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class TryStarted(EngineEvent):
+    attempt: int
+    candidate: Candidate
+    number: int
+    key: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class TryEnded(EngineEvent):
+    attempt: int
+    candidate: Candidate
+    number: int
+    key: int = 0
+    failure: Failure | None = None
+    again: str = "nothing"
+
+
+@attrs.frozen(kw_only=True)
+class FirstContent(EngineEvent):
+    attempt: int
+    candidate: Candidate
+    elapsed_s: float
+    need: Need
+
+
+@attrs.frozen(kw_only=True)
+class HedgeDenied(EngineEvent):
+    chain: str
+    candidate: Candidate
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Committed(EngineEvent):
+    attempt: int
+    candidate: Candidate
+    losers: tuple[int, ...]
+
+
+Ending = Literal["won", "failed", "lost", "abandoned"]
+
+
+@attrs.frozen(kw_only=True)
+class AttemptEnded(EngineEvent):
+    """`won` relayed a whole message; `lost` was cancelled by another's commit; `abandoned` by client, deadline, shutdown.
+
+    `counts` says whether a failure is held against the candidate's health, after scope and verdict were considered.
+    """
+
+    attempt: int
+    candidate: Candidate
+    ending: Ending
+    elapsed_s: float
+    need: Need
+    first_content_s: float | None = None
+    failure: Failure | None = None
+    verdict: Verdict | None = None
+    counts: bool = False
+    committed: bool = False
+    by: str = ""
+    usage: Usage = NO_USAGE
+    key: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class RequestFinished(EngineEvent):
+    """`outcome`: `answered`, `refused` (an error was the answer), `broken` (after content), `abandoned`."""
+
+    outcome: Literal["answered", "refused", "broken", "abandoned"]
+    candidate: Candidate | None = None
+    attempts: int = 0
+    elapsed_s: float = 0.0
+    status: int | None = None
+    detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class BreakerChanged(EngineEvent):
+    candidate: Candidate
+    before: str
+    after: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class ScopeBlocked(EngineEvent):
+    provider: str
+    key: int
+    for_s: float
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class InternalError(EngineEvent):
+    """A fault of ours that cost an attempt and not the turn. `trace` names code positions only, never data."""
+
+    where: str
+    trace: str

@@ -1,0 +1,55 @@
+"""How an attempt fails, as a value.
+
+Exceptions of four libraries and the error texts of thirty providers would spread through the engine if they were let in.
+Each is turned into a `Failure` at the edge where it appears; from there on only its kind matters.
+
+    EngineError
+      AttemptError      one attempt, one failure; raised by transports, never seen outside an attempt
+      NoSuchModel       nothing in the configuration answers to the requested name
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from policies import FailureKind
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """What went wrong with one attempt.
+
+    `message` is for people and holds no secret. `status` and `body` are the provider's own answer where it gave one,
+    `retry_after_s` its wish, already parsed. `stale` marks a reused connection that died before any byte of an answer.
+    `tokens` is (needed, maximum) where a prompt was too long and the provider gave the numbers.
+    """
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    retry_after_s: float | None = None
+    body: bytes | None = attrs.field(default=None, repr=False)
+    native: bool = False
+    upstream_id: str | None = None
+    stale: bool = False
+    tokens: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        status = f" ({self.status})" if self.status else ""
+        return f"{self.kind.value}{status}: {self.message}" if self.message else f"{self.kind.value}{status}"
+
+
+class EngineError(Exception):
+    """Base of what the engine raises on purpose."""
+
+
+class AttemptError(EngineError):
+    """A transport's word that its attempt has failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+class NoSuchModel(EngineError):
+    """The requested name resolves to nothing. The text lists what would."""

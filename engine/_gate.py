@@ -1,0 +1,85 @@
+"""The last check before a launch, for one process.
+
+A plan is made of a photograph; by the time a hedge is due the world has moved. The gate looks again: breaker, key, scope.
+It decides at once, between two checkpoints, so nothing can change between the check and the entry in the book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from engine._books import Books
+from engine._ports import Busy
+from engine.config import Config
+from policies import Candidate, Step
+
+
+@attrs.define(eq=False)
+class LocalPermit:
+    """A slot and a window entry in the local books. `key` is the number of the provider's key, -1 where it has none."""
+
+    _gate: LocalGate
+    candidate: Candidate
+    key: int
+    taken_at: float
+    _released: bool = False
+
+    def release(self, *, sent: bool) -> None:
+        if self._released:
+            raise RuntimeError(f"the permit for {self.candidate} was released twice")
+        self._released = True
+        self._gate.give_back(self, sent=sent)
+
+
+class LocalGate:
+    """Breaker, keys and scopes of this process. `config` gives the snapshot in force."""
+
+    def __init__(self, books: Books, config: Callable[[], Config]) -> None:
+        self._books = books
+        self._config = config
+        self._freed: dict[str, trio.Event] = {}
+
+    async def acquire(self, step: Step) -> LocalPermit | Busy:
+        return self.decide(step, trio.current_time())
+
+    def decide(self, step: Step, at: float) -> LocalPermit | Busy:
+        """The decision, without a checkpoint."""
+        candidate, books = step.candidate, self._books
+        keys = len(self._config().providers[candidate.provider].keys)
+        key = books.rests.key(candidate.provider, keys, at)
+        if key is None:
+            wait_s = books.rests.key_wait_s(candidate.provider, keys, at)
+            return Busy(by="keys", reason="every key is resting", wait_s=wait_s)
+        wait_s = books.breakers.admit(candidate, at)
+        if wait_s > 0:
+            return Busy(by="breaker", reason=f"breaker open ({books.breakers.reason(candidate)})", wait_s=wait_s)
+        busy = books.scopes.take(candidate.provider, key, at, lifted=step.unlimited)
+        if busy is not None:
+            books.breakers.release(candidate)
+            return busy
+        return LocalPermit(self, candidate, key if keys else -1, at)
+
+    def give_back(self, permit: LocalPermit, *, sent: bool) -> None:
+        provider = permit.candidate.provider
+        self._books.scopes.give_back(provider, max(0, permit.key), taken_at=permit.taken_at, sent=sent)
+        freed = self._freed.pop(provider, None)
+        if freed is not None:
+            freed.set()
+
+    async def room(self, providers: Sequence[str], within_s: float) -> bool:
+        freed = False
+
+        async def wait(provider: str, scope: trio.CancelScope) -> None:
+            nonlocal freed
+            await self._freed.setdefault(provider, trio.Event()).wait()
+            freed = True
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + within_s
+            for provider in dict.fromkeys(providers):
+                nursery.start_soon(wait, provider, nursery.cancel_scope)
+        return freed

@@ -1,0 +1,166 @@
+"""Who starts next, and when: the whole of sequence, hedge and race, decided without I/O.
+
+Written as tasks and sleeps, "start the next after four seconds, or at once if one fails, but never more than two, and not
+while one is already talking" becomes a knot of events that only timing can test. Here it is a value with one question,
+`decide(now)`, and one method per thing that can happen. The race asks, does what it is told, and reports back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+
+from policies import Charge, Next, Plan, Step
+
+#: A candidate found busy is not asked again sooner than this, in seconds, whatever its book says.
+SHORTEST_WAIT_S = 0.05
+
+
+@attrs.frozen
+class Launch:
+    """Start this step now. `beside` a running attempt; `charged` to the hedge budget first."""
+
+    step: Step
+    beside: bool = False
+    charged: bool = False
+
+
+@attrs.frozen
+class Pause:
+    """Nothing to start before `until`, unless something happens."""
+
+    until: float
+
+
+@attrs.frozen
+class Wait:
+    """Nothing runs and nobody can start before `until`; `providers` are those who may have room sooner."""
+
+    until: float
+    providers: tuple[str, ...]
+
+
+@attrs.frozen
+class Over:
+    """Nothing more will be started."""
+
+
+Move = Launch | Pause | Wait | Over
+
+
+@attrs.define(eq=False)
+class Pacer:
+    """The steps of one plan, on the clock of the race. Times are absolute seconds."""
+
+    plan: Plan
+    began_at: float
+    launched: int = 0
+    _pending: deque[Step] = attrs.field(init=False)
+    _parked: list[tuple[float, Step]] = attrs.field(init=False)
+    _running: dict[int, bool] = attrs.field(factory=dict)  # attempt -> has shown content
+    _due_at: float = math.inf
+    _due_to_failure: bool = False
+    _halted: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self._pending = deque(step for step in self.plan.steps if step.not_before_s <= 0)
+        self._parked = [(self.began_at + s.not_before_s, s) for s in self.plan.steps if s.not_before_s > 0]
+        lifted = self.plan.lifted
+        for skip in self.plan.skipped:
+            if skip.wait_s is not None:
+                step = Step(
+                    candidate=skip.candidate,
+                    first_content_s=self.plan.limits.fallback_first_content_s,
+                    unlimited=skip.candidate.provider in lifted,
+                )
+                self._parked.append((self.began_at + skip.wait_s, step))
+
+    def decide(self, now: float) -> Move:
+        """What to do at this moment. Changes nothing."""
+        spent = self._halted or self.launched >= self.plan.limits.max_attempts
+        if self._running:
+            return Pause(math.inf) if spent or not self._pending else self._beside(now)
+        if spent:
+            return Over()
+        if self._pending:
+            return Launch(self._pending[0])
+        return self._soonest(now)
+
+    def _beside(self, now: float) -> Move:
+        if len(self._running) >= self.plan.limits.max_in_flight:
+            return Pause(math.inf)
+        step = self._pending[0]
+        if self._due_to_failure:
+            return Launch(step, beside=True)
+        if any(self._running.values()) or step.charge is Charge.NEVER:
+            return Pause(math.inf)
+        if now < self._due_at:
+            return Pause(self._due_at)
+        return Launch(step, beside=True, charged=step.charge is Charge.BUDGET)
+
+    def _soonest(self, now: float) -> Move:
+        if not self._parked:
+            return Over()
+        ready_at, step = min(self._parked, key=lambda p: p[0])
+        if ready_at > self.began_at + self.plan.limits.max_wait_s:
+            return Over()
+        if ready_at <= now:
+            return Launch(step)
+        return Wait(ready_at, tuple(s.candidate.provider for _, s in self._parked))
+
+    # What happened.
+
+    def started(self, attempt: int, step: Step, now: float) -> None:
+        """The step was launched: it leaves the plan, and its patience begins."""
+        self._remove(step)
+        self.launched += 1
+        self._running[attempt] = False
+        self._due_at = math.inf if step.patience_s is None else now + step.patience_s
+        self._due_to_failure = False
+
+    def busy(self, step: Step, wait_s: float, now: float) -> None:
+        """The gate refused: the step is parked, and the next takes its turn."""
+        self._remove(step)
+        self._parked.append((now + max(wait_s, SHORTEST_WAIT_S), step))
+
+    def denied(self) -> None:
+        """No budget for a hedge: the next starts only when one has failed."""
+        self._due_at = math.inf
+
+    def content(self, attempt: int) -> None:
+        """An attempt has shown content: nobody loses patience with it any more."""
+        self._running[attempt] = True
+
+    def failed(self, attempt: int, verdict: Next, fits: Callable[[Step], bool]) -> None:
+        """An attempt is over without an answer. `fits` says whether a step's window may hold the prompt."""
+        del self._running[attempt]
+        self._due_to_failure = True
+        match verdict:
+            case Next.STOP:
+                self._halted = True
+            case Next.BIGGER:
+                self._pending = deque(s for s in self._pending if fits(s))
+                self._parked = [(at, s) for at, s in self._parked if fits(s)]
+            case Next.NEXT:
+                pass
+
+    def ended(self, attempt: int) -> None:
+        """An attempt is over for a reason that calls for nobody else: it won, lost, or the request is gone."""
+        self._running.pop(attempt, None)
+
+    def stirred(self, now: float) -> None:
+        """Somebody made room: those who were busy may be asked again at once."""
+        self._parked = [(min(at, now), step) for at, step in self._parked]
+
+    def waiting(self) -> list[tuple[float, Step]]:
+        """Who was merely busy, with the moment of their return."""
+        return list(self._parked)
+
+    def _remove(self, step: Step) -> None:
+        if step in self._pending:
+            self._pending.remove(step)
+        else:
+            self._parked = [(at, s) for at, s in self._parked if s is not step]

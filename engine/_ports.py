@@ -1,0 +1,129 @@
+"""What the engine asks of the outside: a way to a provider, and a way to the client.
+
+The engine never sees a socket. A transport opens one exchange and yields batches of stream events; a reply takes batches
+and does what its client asked for, a stream or one JSON object. Tests put scripted ones in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import attrs
+
+from engine._failure import Failure
+from engine._request import Request
+from engine._stream import StreamEvent
+from engine.config import Provider, Secret
+from policies import Candidate, Step
+
+
+@attrs.frozen(kw_only=True)
+class Ask:
+    """One exchange to be had: who asks whom for what, and with which key."""
+
+    request: Request
+    candidate: Candidate
+    provider: Provider
+    key: Secret | None = None
+
+
+class Upstream(Protocol):
+    """An open exchange whose answer has begun well."""
+
+    async def read(self) -> list[StreamEvent] | None:
+        """The events of the next read, possibly none; None at the end. Raises AttemptError."""
+
+
+class Transport(Protocol):
+    """A way to the providers of one wire."""
+
+    def open(self, ask: Ask) -> AbstractAsyncContextManager[Upstream]:
+        """Send the request and await the head of the answer. Entering raises AttemptError; leaving closes at once."""
+
+
+@attrs.frozen(kw_only=True)
+class Winner:
+    """Who answers, and after how many attempts."""
+
+    candidate: Candidate
+    attempts: int
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """An error as the answer: status, Anthropic error type, a line a person can act on, and how the client should retry.
+
+    `body` is an upstream error object to be passed on unmodified, since clients match its wording.
+    """
+
+    status: int
+    type: str
+    message: str
+    retry_after_s: int | None = None
+    should_retry: bool | None = None
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+
+class Reply(Protocol):
+    """The only writer to the client. Any of these may block on a slow reader; none may be called after an ending."""
+
+    @property
+    def visible(self) -> bool:
+        """Whether the client has been shown anything of the message."""
+
+    async def begin(self, winner: Winner) -> None:
+        """The winner is known: the head may go out."""
+
+    async def send(self, events: Sequence[StreamEvent]) -> None:
+        """Events of the message, whole frames in grammatical order."""
+
+    async def finish(self) -> None:
+        """The message is whole."""
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """There is no message; or, where a head is out, an `error` event and a proper end."""
+
+    async def reset(self) -> None:
+        """Break the connection off, so that the client takes the answer for lost and asks again."""
+
+    def discard(self) -> None:
+        """Forget what was taken in for a client that has seen nothing of it: the answer starts again."""
+
+
+class Permit(Protocol):
+    """The right to send one attempt's requests. Release exactly once. `key` is the key's number, -1 for none."""
+
+    @property
+    def key(self) -> int: ...
+
+    def release(self, *, sent: bool) -> None:
+        """Give back the slot; and the window entry too, where not a byte was sent."""
+
+
+@attrs.frozen(kw_only=True)
+class Busy:
+    """Not now: why, and how many seconds it may take."""
+
+    by: str
+    reason: str
+    wait_s: float
+
+
+class Gate(Protocol):
+    """The last check before a launch. The local one decides at once; a shared one may wait, bounded."""
+
+    async def acquire(self, step: Step) -> Permit | Busy:
+        """A permit, or why there is none."""
+
+    async def room(self, providers: Sequence[str], within_s: float) -> bool:
+        """True as soon as one of these providers has given a slot back; False after `within_s` seconds."""
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """One attempt's failure, with its author, for the answer that lists them."""
+
+    candidate: Candidate
+    failure: Failure

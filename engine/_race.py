@@ -1,0 +1,293 @@
+"""One request's attempts, in one nursery: started by the pacer, one winner, the losers cancelled.
+
+Happy eyeballs looks like the model: start, wait a little, start the next, keep the first that connects. It breaks when the
+winner has to go on streaming. Handing a stream from the attempt's task to the request's leaks it when a cancellation
+falls between the two; cancelling "all the others" misses one that was spawned in the same tick; two that become ready in
+the same tick both win. So here the winner keeps its own task and relays from there; the launcher makes each attempt's
+cancel scope before the attempt exists; and the choice of the winner and the cancellation of the losers are one step
+without a checkpoint.
+
+A race may be run again after its winner broke before the client saw anything: it goes on with the steps that are left.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import trio
+
+from engine._attempt import Attempt
+from engine._books import Books
+from engine._bus import EventBus, trace_of
+from engine._events import (
+    AttemptEnded,
+    AttemptStarted,
+    CandidateSkipped,
+    Committed,
+    EngineEvent,
+    HedgeDenied,
+    InternalError,
+)
+from engine._events import Ending as AttemptEnding
+from engine._failure import Failure
+from engine._pacer import Launch, Over, Pacer, Pause, Wait
+from engine._ports import Busy, Fault, Gate, Permit, Reply, Transport
+from engine._relay import Relay
+from engine._request import Request
+from engine._stream import StreamEvent
+from engine.config import Config, Provider
+from policies import VERDICTS, Candidate, FailureKind, Limits, Outcome, Plan, Skip, Step, Unlimited, Verdict
+
+
+@attrs.define(eq=False)
+class Race:
+    """The attempts of one request. Run it, then look at `winner` and `faults`.
+
+    `cause` says why the request as a whole was given up (`client`, `deadline`, `shutdown`), for attempts that neither won,
+    failed nor lost. `empty` keeps a whole but empty message, for want of anything better.
+    """
+
+    request: Request
+    reply: Reply
+    plan: Plan
+    chain: str
+    config: Config
+    books: Books
+    bus: EventBus
+    gate: Gate
+    transports: Callable[[Provider], Transport]
+    cause: Callable[[], str]
+    pacer: Pacer
+    winner: Attempt | None = None
+    faults: list[Fault] = attrs.field(factory=list)
+    skips: list[Skip] = attrs.field(factory=list)
+    empty: tuple[Candidate, list[StreamEvent]] | None = None
+    running: dict[int, Attempt] = attrs.field(factory=dict)
+    _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
+    _wake: trio.Event = attrs.field(factory=trio.Event)
+    _nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Race until there is a winner and it has ended, or nobody is left. Losers' clean-up is awaited too."""
+        async with trio.open_nursery() as self._nursery:
+            while self.winner is None:
+                now = trio.current_time()
+                match self.pacer.decide(now):
+                    case Launch() as launch:
+                        await self._launch(launch)
+                    case Pause(until):
+                        self._wake = trio.Event()
+                        with trio.move_on_at(until):
+                            await self._wake.wait()
+                    case Wait(until, providers):
+                        if await self.gate.room(providers, until - now):
+                            self.pacer.stirred(trio.current_time())
+                    case Over():
+                        break
+
+    def again(self) -> None:
+        """The winner broke and the client has seen nothing of it: let the steps that are left race on."""
+        self.winner = None
+
+    # The launcher.
+
+    async def _launch(self, launch: Launch) -> None:
+        step, now = launch.step, trio.current_time()
+        if launch.charged and not self.books.budget.withdraw(self.chain, now):
+            self.pacer.denied()
+            reason = "the chain's hedge budget is spent"
+            self.emit(
+                HedgeDenied(
+                    at=now, request_id=self.request.id, chain=self.chain, candidate=step.candidate, reason=reason
+                )
+            )
+            return
+        permit = await self.gate.acquire(step)
+        now = trio.current_time()
+        if isinstance(permit, Busy):
+            self._refund(launch)
+            skip = Skip(candidate=step.candidate, by=permit.by, reason=permit.reason, wait_s=permit.wait_s)
+            self.skips.append(skip)
+            self.pacer.busy(step, permit.wait_s, now)
+            self.emit(CandidateSkipped(at=now, request_id=self.request.id, skip=skip))
+            return
+        if self.winner is not None or self.pacer.decide(now) != launch:
+            # The gate may have waited, and the world has moved meanwhile.
+            permit.release(sent=False)
+            self._refund(launch)
+            return
+        self._start(launch, permit, now)
+
+    def _start(self, launch: Launch, permit: Permit, now: float) -> None:
+        """No checkpoint from here to the scope's registration: a commit in this very tick must find it."""
+        assert self._nursery is not None
+        attempt = Attempt(
+            id=next(self._ids),
+            step=launch.step,
+            key=permit.key,
+            started_at=now,
+            scope=trio.CancelScope(),
+            relay=Relay(self.outcome.commit_at),
+            hedge=launch.charged,
+        )
+        self.running[attempt.id] = attempt
+        self.pacer.started(attempt.id, launch.step, now)
+        self.emit(
+            AttemptStarted(
+                at=now,
+                request_id=self.request.id,
+                attempt=attempt.id,
+                candidate=launch.step.candidate,
+                hedge=launch.charged,
+                beside=launch.beside,
+            )
+        )
+        self._nursery.start_soon(self._attempt, attempt, permit)
+
+    def _refund(self, launch: Launch) -> None:
+        if launch.charged:
+            self.books.budget.refund(self.chain)
+
+    # One attempt's task.
+
+    async def _attempt(self, attempt: Attempt, permit: Permit) -> None:
+        try:
+            with attempt.scope:
+                await attempt.run(self)
+        except Exception as error:  # a fault of ours in one dialect must not cost the turn
+            attempt.failure = Failure(kind=FailureKind.BUG, message=f"internal error ({type(error).__name__})")
+            where = str(attempt.step.candidate)
+            at = trio.current_time()
+            self.emit(InternalError(at=at, request_id=self.request.id, where=where, trace=trace_of(error)))
+        finally:
+            attempt.watch.cancel()
+            permit.release(sent=attempt.sent)
+            self._settle(attempt)
+
+    async def commit(self, attempt: Attempt) -> None:
+        """Make this attempt the winner and cancel the others, in one step. For anybody else this never returns."""
+        if attempt.scope.cancel_called or attempt.clock.cancel_called:
+            await trio.lowlevel.checkpoint()
+        if self.winner is None:
+            self.winner = attempt
+            losers = [other for other in self.running.values() if other is not attempt]
+            for other in losers:
+                other.scope.cancel()
+            self._wake.set()
+            self.emit(
+                Committed(
+                    at=trio.current_time(),
+                    request_id=self.request.id,
+                    attempt=attempt.id,
+                    candidate=attempt.step.candidate,
+                    losers=tuple(other.id for other in losers),
+                )
+            )
+        elif self.winner is not attempt:
+            await trio.sleep_forever()
+
+    def _settle(self, attempt: Attempt) -> None:
+        """Exactly one `AttemptEnded`, whatever happened, and the launcher learns of it."""
+        del self.running[attempt.id]
+        ending, failure = self._ending(attempt), attempt.failure
+        verdict = self._verdict(attempt, failure) if failure and ending == "failed" else None
+        if failure and verdict:
+            self._note_fault(attempt, failure, verdict)
+        else:
+            self.pacer.ended(attempt.id)
+        now = trio.current_time()
+        unlimited = attempt.step.unlimited or isinstance(self.provider(attempt.step).scope, Unlimited)
+        self.emit(
+            AttemptEnded(
+                at=now,
+                request_id=self.request.id,
+                attempt=attempt.id,
+                candidate=attempt.step.candidate,
+                ending=ending,
+                elapsed_s=now - attempt.started_at,
+                need=self.request.need,
+                first_content_s=None
+                if attempt.first_content_at is None
+                else attempt.first_content_at - attempt.started_at,
+                failure=failure if ending == "failed" else None,
+                verdict=verdict,
+                counts=verdict is not None and verdict.blames(unlimited=unlimited),
+                committed=attempt.committed,
+                by=self.cause() if ending == "abandoned" else "",
+                usage=attempt.relay.usage,
+                key=max(0, attempt.key),
+            )
+        )
+        self._wake.set()
+
+    def _ending(self, attempt: Attempt) -> AttemptEnding:
+        if attempt.whole:
+            return "won"
+        if attempt.scope.cancel_called:
+            return "lost"
+        return "failed" if attempt.failure is not None else "abandoned"
+
+    def _verdict(self, attempt: Attempt, failure: Failure) -> Verdict:
+        verdict = VERDICTS[failure.kind]
+        if verdict.rests == "key" and attempt.key < 0:
+            # A keyless provider has no key to lose: the candidate is out for this request, and that is all.
+            return attrs.evolve(verdict, rests="nothing")
+        return verdict
+
+    def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:
+        self.faults.append(Fault(candidate=attempt.step.candidate, failure=failure))
+        if failure.kind is FailureKind.EMPTY and attempt.relay.finished:
+            self.empty = (attempt.step.candidate, attempt.held)
+        needed = failure.tokens[0] if failure.tokens else self.request.need.input_tokens
+        failed_window = self._window(attempt.step)
+
+        def fits(step: Step) -> bool:
+            window = self._window(step)
+            return window is None or (window > needed and (failed_window is None or window > failed_window))
+
+        self.pacer.failed(attempt.id, verdict.next, fits)
+
+    def _window(self, step: Step) -> int | None:
+        return self.provider(step).model(step.candidate.model).capabilities.context
+
+    # What an attempt asks of its race.
+
+    @property
+    def limits(self) -> Limits:
+        return self.plan.limits
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.plan.outcome
+
+    @property
+    def launched(self) -> int:
+        return self.pacer.launched
+
+    def emit(self, event: EngineEvent) -> None:
+        self.bus.emit(event)
+
+    def transport(self, provider: Provider) -> Transport:
+        return self.transports(provider)
+
+    def provider(self, step: Step) -> Provider:
+        return self.config.providers[step.candidate.provider]
+
+    def next_key(self, attempt: Attempt) -> int | None:
+        """Another key of the same provider, not yet used by this attempt."""
+        keys = len(self.provider(attempt.step).keys)
+        if keys == 0:
+            return None
+        at = trio.current_time()
+        return self.books.rests.key(attempt.step.candidate.provider, keys, at, beside=frozenset(attempt.keys_used))
+
+    def showed_content(self, attempt: Attempt) -> None:
+        self.pacer.content(attempt.id)
+        self._wake.set()
+
+    def start_soon(self, task: Callable[[], Awaitable[Any]]) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(task)

@@ -1,0 +1,227 @@
+"""What may be shown, what has been, and how to end honestly when the provider does not.
+
+Relaying each event as it comes seems to be all there is to it. But a client that has seen half a tool call has lost it,
+one that has seen a whole one will run it whatever comes after, and one that was told a clean end believes it. So tool
+calls are held until they are whole and their JSON parses, and what has been released decides how a broken answer may
+end. The rules per state were measured with Claude Code: until the first finished block it treats a cut stream as nothing
+and asks again; a finished text block it keeps; a finished tool call it runs.
+
+Sans-I/O: events in, events out.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from engine._stream import JSON, MESSAGE_STOP, Kind, StreamEvent, Usage, block_stop, error_event, event
+from policies import CommitPoint
+
+#: A tool call is held in memory until it is whole. Claude Code's largest, a file written in one go, is far below this.
+MAX_TOOL_BYTES = 32 * 1024 * 1024
+
+#: Stop reasons with which an answer without any content is still an answer.
+_EMPTY_BUT_MEANT = frozenset({"refusal", "stop_sequence", "pause_turn", "model_context_window_exceeded"})
+#: Stop reasons that explain a tool call cut off in the middle.
+_CUT_BY_LENGTH = frozenset({"max_tokens", "model_context_window_exceeded"})
+
+
+class Ending(enum.Enum):
+    """How to end a message whose provider broke."""
+
+    RESET = "reset"  #: no block finished: break off, the client replays silently
+    ERROR = "error"  #: text finished: an `overloaded_error` event, so that nothing looks complete
+    CLOSE = "close"  #: a tool call finished: it will run, so the message ends with `tool_use`
+
+
+class Relay:
+    """One attempt's message on its way to the client.
+
+    `feed` returns what may be released. The attributes speak of what has been released so far, except `error` and
+    `malformed`, which say why nothing more will come.
+    """
+
+    def __init__(self, commit_at: CommitPoint = "content") -> None:
+        self._commit_at = commit_at
+        self.started = False
+        self.content = False
+        self.finished = False
+        self.stop_reason: str | None = None
+        self.error: JSON | None = None
+        self.malformed = ""
+        self._usage: list[JSON | None] = []
+        self._open: tuple[int, str] | None = None  # index and type of the block being filled upstream
+        self._shown: int | None = None  # index of the block the client sees open
+        self._blocks: list[str] = []  # types of the finished blocks
+        self._tool: list[StreamEvent] = []  # the held tool call
+        self._tool_bytes = 0
+        self._broken_tool = False
+
+    @property
+    def usage(self) -> Usage:
+        return Usage.of(*self._usage)
+
+    @property
+    def committable(self) -> bool:
+        """Whether enough has been released to make this attempt the winner."""
+        if self.finished:
+            return self.content or self.stop_reason in _EMPTY_BUT_MEANT
+        match self._commit_at:
+            case "content":
+                return self.content
+            case "block":
+                return bool(self._blocks) and self.content
+            case "tool":
+                return "tool_use" in self._blocks
+            case "message":
+                return False
+
+    @property
+    def holding(self) -> bool:
+        """Whether a tool call is being held back."""
+        return bool(self._tool)
+
+    def feed(self, events: Iterable[StreamEvent]) -> list[StreamEvent]:
+        """What may be shown after these events. Once `error` or `malformed` is set, nothing."""
+        out: list[StreamEvent] = []
+        for item in events:
+            if self.error is not None or self.malformed or self.finished:
+                break
+            if self._tool and item.kind in _OF_A_BLOCK:
+                self._hold(item, out)
+            else:
+                _HANDLERS[item.kind](self, item, out)
+        return out
+
+    # One handler per kind of event.
+
+    def _message_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self.started = True
+        self._usage.append(item.payload.get("message", {}).get("usage"))
+        out.append(item)
+
+    def _block_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        if self._broken_tool:
+            self.malformed = "the arguments of a tool call are not JSON"
+            return
+        index, kind = item.payload["index"], item.payload["content_block"].get("type", "")
+        self._open = (index, kind)
+        if kind == "tool_use":
+            self._tool, self._tool_bytes = [item], len(item.raw)
+            return
+        self._shown = index
+        self.content |= item.content
+        out.append(item)
+
+    def _deltas(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self.content |= item.content
+        out.append(item)
+
+    def _block_stop(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        if self._open is not None:
+            self._blocks.append(self._open[1])
+        self._open = self._shown = None
+        out.append(item)
+
+    def _message_delta(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self.stop_reason = item.payload.get("delta", {}).get("stop_reason")
+        self._usage.append(item.payload.get("usage"))
+        if self._broken_tool and self.stop_reason not in _CUT_BY_LENGTH:
+            self.malformed = "the arguments of a tool call are not JSON"
+            return
+        out.append(item)
+
+    def _message_stop(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self.finished = True
+        out.append(item)
+
+    def _ping(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        """Pings are the reply's own affair: it knows when the client was last written to."""
+
+    def _error(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self.error = item.payload.get("error") or {}
+
+    def _other(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        if self.started and not self._tool:
+            out.append(item)
+
+    # A held tool call.
+
+    def _hold(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self._tool.append(item)
+        self._tool_bytes += len(item.raw)
+        if self._tool_bytes > MAX_TOOL_BYTES:
+            self.malformed = f"a tool call of more than {MAX_TOOL_BYTES >> 20} MiB"
+        if item.kind is not Kind.BLOCK_STOP:
+            return
+        held, self._tool, self._open = self._tool, [], None
+        if _arguments(held) is None:
+            # Cut off by its length limit it is a half call and goes no further; the stop reason decides.
+            self._broken_tool = True
+            return
+        self._blocks.append("tool_use")
+        self.content = True
+        out += held
+
+    # When the provider breaks.
+
+    def ending(self) -> Ending:
+        """How a message may end that will not be finished, judged by what has been released."""
+        if "tool_use" in self._blocks:
+            return Ending.CLOSE
+        if any(kind not in _UNSIGNED for kind in self._blocks):
+            return Ending.ERROR
+        return Ending.RESET
+
+    def closing(self) -> list[StreamEvent]:
+        """The events that end a message after a finished tool call: the call runs, and the next turn carries on."""
+        out = [block_stop(self._shown)] if self._shown is not None else []
+        if self.stop_reason is None:
+            usage = {"output_tokens": self.usage.output}
+            delta: dict[str, Any] = {"stop_reason": "tool_use", "stop_sequence": None}
+            out.append(event({"type": "message_delta", "delta": delta, "usage": usage}))
+        self.finished = True
+        return [*out, MESSAGE_STOP]
+
+    @staticmethod
+    def apology(message: str) -> StreamEvent:
+        """The event that says the message above is not complete."""
+        return error_event("overloaded_error", message)
+
+
+#: Blocks that a client drops again when the stream breaks after them.
+_UNSIGNED = frozenset({"thinking", "redacted_thinking"})
+_OF_A_BLOCK = frozenset({Kind.DELTAS, Kind.BLOCK_STOP})
+_HANDLERS = {
+    Kind.MESSAGE_START: Relay._message_start,
+    Kind.BLOCK_START: Relay._block_start,
+    Kind.DELTAS: Relay._deltas,
+    Kind.BLOCK_STOP: Relay._block_stop,
+    Kind.MESSAGE_DELTA: Relay._message_delta,
+    Kind.MESSAGE_STOP: Relay._message_stop,
+    Kind.PING: Relay._ping,
+    Kind.ERROR: Relay._error,
+    Kind.OTHER: Relay._other,
+}
+
+
+def _arguments(held: list[StreamEvent]) -> JSON | None:
+    """A held tool call's input as an object, or None where it is not one."""
+    parts = [
+        payload["delta"].get("partial_json") or ""
+        for item in held
+        if item.kind is Kind.DELTAS
+        for payload in item.payloads()
+    ]
+    text = "".join(parts)
+    if not text:
+        given = held[0].payload["content_block"].get("input") or {}
+        return given if isinstance(given, dict) else None
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

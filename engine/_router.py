@@ -1,0 +1,199 @@
+"""One turn, from a name to an ending: resolve, photograph, plan, race, and end honestly whatever happened.
+
+Everything a request needs is taken once, when it arrives: the configuration snapshot it keeps for life, and a view of the
+world that its plan can be explained from. What remains is to run the race inside the turn's deadline and to see that the
+client gets exactly one ending. `RequestFinished` is stated in every case, cancellation included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+import trio
+
+from engine import _refusals
+from engine._books import Books
+from engine._bus import EventBus
+from engine._events import PlanMade, RequestAccepted, RequestFinished
+from engine._failure import NoSuchModel
+from engine._names import Resolution, resolve
+from engine._pacer import Pacer
+from engine._ports import Gate, Refusal, Reply, Transport, Winner
+from engine._race import Race
+from engine._relay import Ending
+from engine._request import Request
+from engine.config import Config, Provider
+from policies import Hedge, Plan, compose
+
+Outcome = Literal["answered", "refused", "broken", "abandoned"]
+
+
+@attrs.define(eq=False)
+class _Turn:
+    """A request under way. `cause` is why it was given up, where that was not the client's doing."""
+
+    scope: trio.CancelScope
+    cause: str = "client"
+
+
+@attrs.define(eq=False)
+class Router:
+    """Takes requests to their answers. `config` gives the snapshot in force, `wall_s` the time of day."""
+
+    config: Callable[[], Config]
+    books: Books
+    bus: EventBus
+    gate: Gate
+    transports: Callable[[Provider], Transport]
+    wall_s: Callable[[], float]
+    _turns: set[_Turn] = attrs.field(factory=set)
+    _stopping: bool = False
+    _idle: trio.Event = attrs.field(factory=trio.Event)
+
+    async def serve(self, request: Request, reply: Reply) -> None:
+        """Answer one request through `reply`. Raises nothing but Cancelled, when the client is gone."""
+        config = self.config()
+        try:
+            found = resolve(config, request.model, request.forced)
+        except NoSuchModel as error:
+            await reply.refuse(Refusal(status=404, type=_refusals.error_type(404), message=f"model: {error}"))
+            return
+        if self._stopping:
+            await reply.refuse(_refusals.shutting_down())
+            return
+        plan = self._plan(config, request, found)
+        turn = _Turn(trio.CancelScope(deadline=request.accepted_at + plan.limits.deadline_s))
+        race = Race(
+            request=request,
+            reply=reply,
+            plan=plan,
+            chain=found.budget,
+            config=config,
+            books=self.books,
+            bus=self.bus,
+            gate=self.gate,
+            transports=self.transports,
+            cause=lambda: "deadline" if turn.scope.deadline <= trio.current_time() else turn.cause,
+            pacer=Pacer(plan, trio.current_time()),
+        )
+        outcome: Outcome = "abandoned"
+        status: int | None = None
+        self._turns.add(turn)
+        try:
+            with turn.scope:
+                await self._race(race)
+            outcome, status = await self._end(race, turn)
+        finally:
+            self._turns.discard(turn)
+            if not self._turns:
+                self._idle.set()
+            self._finished(race, outcome, status)
+
+    def shut_down(self) -> None:
+        """Take no more turns, and end those under way: each gets an honest ending."""
+        self._stopping = True
+        for turn in self._turns:
+            turn.cause = "shutdown"
+            turn.scope.cancel()
+
+    def refuse_new(self) -> None:
+        """Take no more turns; those under way go on."""
+        self._stopping = True
+
+    async def idle(self) -> None:
+        """Return when no turn is under way."""
+        while self._turns:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    @property
+    def live(self) -> int:
+        """Turns under way."""
+        return len(self._turns)
+
+    def _plan(self, config: Config, request: Request, found: Resolution) -> Plan:
+        at = trio.current_time()
+        hedge = next((p for p in found.chain.policies if isinstance(p, Hedge)), None)
+        self.bus.emit(
+            RequestAccepted(
+                at=at,
+                request_id=request.id,
+                model=request.model,
+                chain=found.budget,
+                how=found.how,
+                need=request.need,
+                session=request.session,
+                agent=request.agent,
+                extra_load=hedge.extra_load if hedge else 0.0,
+            )
+        )
+        view = self.books.view(config, found.candidates, request.need, at=at, wall_s=self.wall_s(), seed=request.id)
+        plan = compose(found.chain.policies, found.candidates, view)
+        self.bus.emit(PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view))
+        return plan
+
+    async def _race(self, race: Race) -> None:
+        """Race until there is an answer. A winner that breaks before the client saw anything of it starts it again."""
+        while True:
+            await race.run()
+            if race.winner is None or race.winner.whole or race.reply.visible:
+                return
+            race.reply.discard()
+            race.again()
+
+    async def _end(self, race: Race, turn: _Turn) -> tuple[Outcome, int | None]:
+        """The one ending the client gets."""
+        if race.winner is not None and race.winner.whole:
+            return "answered", 200
+        given_up = turn.scope.cancelled_caught
+        if race.winner is not None and race.reply.visible:
+            await self._end_broken(race, turn.cause if given_up else "")
+            return "broken", 200
+        if given_up:
+            late = _refusals.timed_out(race.limits.deadline_s)
+            refusal = _refusals.shutting_down() if turn.cause == "shutdown" else late
+        elif race.empty is not None:
+            candidate, events = race.empty
+            await race.reply.begin(Winner(candidate=candidate, attempts=race.launched))
+            await race.reply.send(events)
+            await race.reply.finish()
+            return "answered", 200
+        else:
+            now = trio.current_time()
+            waits_s = [max(0.0, ready_at - now) for ready_at, _ in race.pacer.waiting()]
+            refusal = _refusals.exhausted(race.plan, race.faults, race.skips, waits_s)
+        await race.reply.refuse(refusal)
+        return "refused", refusal.status
+
+    async def _end_broken(self, race: Race, cause: str) -> None:
+        """The client has seen a part. What it has seen decides; see `Relay.ending`."""
+        assert race.winner is not None
+        relay, reply = race.winner.relay, race.reply
+        ending = relay.ending()
+        if ending is Ending.CLOSE:
+            await reply.send(relay.closing())
+            await reply.finish()
+        elif ending is Ending.ERROR or cause == "shutdown":
+            why = "the server is shutting down" if cause == "shutdown" else "the provider stopped in the middle"
+            message = f"{why}; the answer above is not complete"
+            await reply.refuse(Refusal(status=529, type="overloaded_error", message=message))
+        else:
+            await reply.reset()
+
+    def _finished(self, race: Race, outcome: Outcome, status: int | None) -> None:
+        now = trio.current_time()
+        failure = race.winner.failure if race.winner else None
+        self.bus.emit(
+            RequestFinished(
+                at=now,
+                request_id=race.request.id,
+                outcome=outcome,
+                candidate=race.winner.step.candidate if race.winner else None,
+                attempts=race.launched,
+                elapsed_s=now - race.request.accepted_at,
+                status=status,
+                detail=str(failure) if failure else "",
+            )
+        )

@@ -1,0 +1,117 @@
+"""The one currency from transport to client: pieces of a Messages stream, as bytes that are ready to go out.
+
+The obvious currency is a class per event, parsed on the way in and serialised on the way out. Nearly all of a stream is
+deltas that nobody looks at, so here an event carries its Server-Sent-Events bytes, and a payload only where structure
+depends on it. A run of deltas that arrived in one read is one event.
+
+What a transport hands over obeys the strict grammar: `message_start`, then blocks with consecutive indexes from 0, each
+started, filled and stopped before the next starts, then `message_delta` and `message_stop`. Transports repair what their
+providers send; the engine does not have to.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import orjson
+
+JSON = dict[str, Any]
+
+
+class Kind(enum.Enum):
+    """What an event is. PING and OTHER may stand anywhere; ERROR ends the stream."""
+
+    MESSAGE_START = "message_start"
+    BLOCK_START = "content_block_start"
+    DELTAS = "content_block_delta"  #: one delta, or a run of deltas of one block
+    BLOCK_STOP = "content_block_stop"
+    MESSAGE_DELTA = "message_delta"
+    MESSAGE_STOP = "message_stop"
+    PING = "ping"
+    ERROR = "error"
+    OTHER = "other"  #: an event type this version does not know: relayed as it came
+
+
+@attrs.define(eq=False)
+class StreamEvent:
+    """One event, or one run of deltas.
+
+    `raw` is what goes to a streaming client. `payload` is the parsed data of everything but DELTAS. `content` says that
+    DELTAS hold non-empty text or thinking, or that a BLOCK_START brings its content with it.
+    """
+
+    kind: Kind
+    raw: bytes
+    payload: JSON = attrs.field(factory=dict)
+    content: bool = False
+
+    def payloads(self) -> Iterator[JSON]:
+        """Every data object in `raw`, parsed: for those few who look into deltas (a JSON reply, a tool's arguments)."""
+        if self.kind is Kind.DELTAS:
+            for data in _DATA.findall(self.raw):
+                yield orjson.loads(data)
+        else:
+            yield self.payload
+
+
+_DATA = re.compile(rb"^data: ?(.*)$", re.M)
+
+
+def encoded(payload: JSON) -> bytes:
+    """A payload as one Server-Sent-Events frame. Its `type` names the event."""
+    return b"event: %s\ndata: %s\n\n" % (payload["type"].encode(), orjson.dumps(payload))
+
+
+def event(payload: JSON, *, content: bool = False) -> StreamEvent:
+    """A payload as an event, with its bytes."""
+    return StreamEvent(_KINDS.get(payload["type"], Kind.OTHER), encoded(payload), payload, content)
+
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+PING = event({"type": "ping"})
+MESSAGE_STOP = event({"type": "message_stop"})
+
+
+def block_stop(index: int) -> StreamEvent:
+    """The end of block `index`."""
+    return event({"type": "content_block_stop", "index": index})
+
+
+def error_event(type: str, message: str) -> StreamEvent:
+    """An `error` event as Anthropic words it. Types: https://docs.claude.com/en/api/errors."""
+    return event({"type": "error", "error": {"type": type, "message": message}})
+
+
+@attrs.frozen(kw_only=True)
+class Usage:
+    """Tokens of one attempt. `reported` is False where we had to estimate."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reported: bool = False
+
+    @classmethod
+    def of(cls, *reports: JSON | None) -> Usage:
+        """From the `usage` objects of a stream; later reports are cumulative and overrule earlier ones."""
+        merged: JSON = {}
+        for report in reports:
+            merged |= {k: v for k, v in (report or {}).items() if v is not None}
+        count = {name: merged.get(key) for name, key in _USAGE_KEYS.items()}
+        return cls(**{k: v if type(v) is int else 0 for k, v in count.items()}, reported=bool(merged))
+
+
+NO_USAGE = Usage()
+
+_USAGE_KEYS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_input_tokens",
+    "cache_write": "cache_creation_input_tokens",
+}

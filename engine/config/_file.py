@@ -1,0 +1,136 @@
+"""The shape of the file: one class for each kind of table, one field for each key.
+
+Types say what a value must be, ranges included, so that everything wrong with one table is found in one reading. Every
+field has a default, even where the file must give a value: a table with a mistake in it is still read as far as it goes,
+and its other values are still held against the rest of the file.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NewType
+
+import attrs
+
+from engine.config._problems import Path
+from engine.config._schema import Auth, Server, Wire
+from policies import Breaker, Candidate, Policy, Scope
+
+#: Seconds above 0, at most a day.
+Seconds = NewType("Seconds", float)
+#: Seconds, 0 allowed, at most a day.
+Pause = NewType("Pause", float)
+#: Megabytes above 0, at most 1024.
+Megabytes = NewType("Megabytes", float)
+#: A whole number of tokens, at least 1.
+Tokens = NewType("Tokens", int)
+#: US dollars per million tokens, at least 0.
+Dollars = NewType("Dollars", float)
+#: The name of an environment variable.
+EnvName = NewType("EnvName", str)
+#: One such name or a list of them.
+EnvNames = NewType("EnvNames", tuple[EnvName, ...])
+#: HOST:PORT.
+Bind = NewType("Bind", tuple[str, int])
+#: http(s)://host[:port][/path], with nothing in it that could be a credential.
+BaseUrl = NewType("BaseUrl", str)
+#: Text of at least one character.
+Text = NewType("Text", str)
+#: The name of an HTTP header that says nothing of credentials, and what such a header may hold.
+HeaderName = NewType("HeaderName", str)
+HeaderValue = NewType("HeaderValue", str)
+#: A breaker's table, or "off".
+BreakerSetting = Breaker | Literal["off"]
+
+_SERVER = Server()
+
+
+@attrs.frozen(kw_only=True)
+class ServerTable:
+    """`[server]`"""
+
+    bind: Bind = Bind((_SERVER.host, _SERVER.port))
+    auth_token_env: EnvName = EnvName(_SERVER.auth_token_env)
+    insecure: bool = _SERVER.insecure
+    max_body_mb: Megabytes = Megabytes(_SERVER.max_body_bytes / 1024**2)
+    body_s: Seconds = Seconds(_SERVER.body_s)
+    drain_s: Pause = Pause(_SERVER.drain_s)
+    write_s: Seconds = Seconds(_SERVER.write_s)
+
+
+@attrs.frozen(kw_only=True)
+class PriceTable:
+    """`price = { input = 0.3, output = 1.2 }`; it takes both."""
+
+    input: Dollars
+    output: Dollars
+
+
+@attrs.frozen(kw_only=True)
+class ModelTable:
+    """`[providers.ID.models."NAME"]`: what is given here replaces what the catalogue says."""
+
+    context: Tokens | None = None
+    max_output: Tokens | None = None
+    tools: bool | None = None
+    images: bool | None = None
+    documents: bool | None = None
+    price: PriceTable | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ProviderTable:
+    """`[providers.ID]`: None is "not given", where the catalogue decides."""
+
+    name: Text | None = None
+    wire: Wire | None = None
+    base_url: BaseUrl | None = None
+    region: Text | None = None
+    keys_env: EnvNames | None = None
+    key_env: EnvNames | None = None
+    auth: Auth | None = None
+    enabled: bool = True
+    scope: Scope | None = None
+    breaker: BreakerSetting | None = None
+    headers: dict[HeaderName, HeaderValue] = attrs.field(factory=dict)
+    open_lists: bool | None = None
+    connect_s: Seconds | None = None
+    write_s: Seconds | None = None
+    models: dict[Text, ModelTable] = attrs.field(factory=dict)
+
+    @property
+    def keys(self) -> EnvNames | None:
+        """The variables given under either spelling."""
+        return self.keys_env if self.keys_env is not None else self.key_env
+
+
+@attrs.frozen(kw_only=True)
+class ChainTable:
+    """`[chains.NAME]`: the items that could be read, each with its index in the file."""
+
+    candidates: tuple[tuple[int, Candidate], ...] = ()
+    policies: tuple[tuple[int, Policy], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class RouteTable:
+    """`[[routes]]`: an empty text stands for a value that could not be read."""
+
+    match: Text = Text("")
+    chain: Text = Text("")
+    enabled: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class File:
+    """A whole file, as far as it could be read. `broken` holds the paths that could not.
+
+    `routes` has an entry for each `[[routes]]`, readable or not; `routed` is False for a file without any.
+    """
+
+    server: ServerTable = ServerTable()
+    providers: dict[str, ProviderTable] = attrs.field(factory=dict)
+    chains: dict[str, ChainTable] = attrs.field(factory=dict)
+    routes: tuple[RouteTable, ...] = ()
+    routed: bool = False
+    vendors: dict[str, Text] = attrs.field(factory=dict)
+    broken: frozenset[Path] = frozenset()

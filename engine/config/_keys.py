@@ -1,0 +1,38 @@
+"""From variables to credentials.
+
+One variable may hold several keys, one service may have several variables, and a person who leaves a line `KEY=` in a
+shell profile has set none. The values never leave `Secret`; what is said about them is the name of the variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from engine.config._schema import Secret
+
+
+def keys_of(variables: Sequence[str], environ: Mapping[str, str]) -> tuple[Secret, ...]:
+    """All keys of these variables, each once, in order; commas and white space separate several in one."""
+    seen: dict[str, Secret] = {}
+    for variable in variables:
+        values = environ.get(variable, "").replace(",", " ").split()
+        for number, value in enumerate(values, start=1):
+            source = variable if len(values) == 1 else f"{variable}#{number}"
+            seen.setdefault(value, Secret(value, source))
+    return tuple(seen.values())
+
+
+def unset(variables: Sequence[str]) -> str:
+    """What to say where none of these variables holds a key."""
+    first, *others = variables
+    return f"{first} is not set" + (f" (nor {', '.join(others)})" if others else "")
+
+
+def unsendable(keys: Sequence[Secret]) -> str:
+    """Which key cannot stand in a header at all, as one pasted with a quote or from a formatted page; empty if none."""
+    bad = next((key.source for key in keys if not _sendable(key.reveal())), "")
+    return f"{bad} holds characters that no key has: set it again, without quotes" if bad else ""
+
+
+def _sendable(value: str) -> bool:
+    return value.isascii() and value.isprintable() and not set(value) & set("\"'")

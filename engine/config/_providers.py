@@ -1,0 +1,256 @@
+"""One provider from its row, its table and the environment.
+
+The naive join is a dictionary update: the table's keys over the row's. But the fields depend on each other: another wire
+has another base URL, another base URL has the wire's usual paths and no longer the host's own, a region has a key of its
+own. So the endpoint is settled first and everything else is asked of it. The result says of itself whether it may be used,
+and if not, the one thing to do about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import attrs
+
+from engine.config._base_url import from_environment, is_public, put_right
+from engine.config._catalogue import WIRE_AUTH, WIRE_PATHS, Catalogue, Endpoint, Listing
+from engine.config._file import File, ModelTable, ProviderTable
+from engine.config._keys import keys_of, unsendable, unset
+from engine.config._problems import Findings, Path, either, nearest
+from engine.config._schema import SPOKEN, Auth, Model, Provider, Secret, Wire, not_spoken
+from policies import Breaker, Capabilities, Concurrency, Price, Scope
+
+#: A model that fits on a desk serves few at once; more would only queue inside it, where no policy sees them.
+LOCAL_SCOPE = Concurrency(limit=2)
+DEFAULT_SCOPE = Concurrency(limit=16)
+
+
+@attrs.frozen(kw_only=True)
+class Joiner:
+    """Everything a provider is made from. `mentioned` are the ids that a chain of the file, or the environment, names."""
+
+    file: File
+    catalogue: Catalogue
+    environ: Mapping[str, str]
+    answering: Collection[str]
+    mentioned: Collection[str]
+    findings: Findings
+
+    def providers(self) -> dict[str, Provider]:
+        """All providers: those with a table in the order of the file, then the rest of the catalogue."""
+        tables: dict[str, tuple[Path, ProviderTable]] = {}
+        for name, table in self.file.providers.items():
+            id = self.catalogue.id_of(name)
+            if id in tables:
+                self.findings.error(("providers", name), f"'{id}' has a table already, under its other name")
+            tables[id] = (("providers", name), table)
+        shared = self.catalogue.shared()
+        made = {}
+        for id in dict.fromkeys((*tables, *self.catalogue.providers)):
+            path, table = tables.get(id, (("providers", id), ProviderTable()))
+            row = self.catalogue.providers.get(id) or self._own(id, table, path)
+            made[id] = _One(self, row, table, path, named=id in tables, shared=shared.get(id)).provider()
+        return made
+
+    def _own(self, id: str, table: ProviderTable, path: Path) -> Listing:
+        """The row of a provider that the catalogue does not have: what its table must say."""
+        unread = {name for name in ("wire", "base_url") if (*path, name) in self.file.broken}
+        missing = [name for name in ("wire", "base_url") if getattr(table, name) is None and name not in unread]
+        if table.wire == "rehearsal":
+            missing = []
+        if missing and path not in self.file.broken:
+            names = (*self.catalogue.providers, *self.catalogue.aliases)
+            self.findings.error(
+                path,
+                f"unknown provider '{id}'{nearest(id, names)}; a provider of your own needs {' and '.join(missing)}",
+            )
+        wire = table.wire or "anthropic"
+        auth = WIRE_AUTH[wire] if table.keys else "none"
+        return Listing(
+            id=id,
+            name=id,
+            wires={wire: Endpoint(base="", auth=auth)},
+            scope=self.catalogue.providers["rehearsal"].scope if wire == "rehearsal" else None,
+            default=next(iter(table.models), None),
+            open_lists=wire == "rehearsal" or _is_anthropic(table.base_url or ""),
+        )
+
+
+def _is_anthropic(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "anthropic.com" or host.endswith(".anthropic.com")
+
+
+@attrs.frozen
+class _One:
+    """The making of one provider."""
+
+    join: Joiner
+    row: Listing
+    table: ProviderTable
+    path: Path
+    named: bool
+    shared: tuple[str, str] | None
+
+    def provider(self) -> Provider:
+        row, table = self.row, self.table
+        self._check()
+        wire, endpoint = self._endpoint()
+        base, paths, no_base = self._address(wire, endpoint)
+        variables, keys, auth = self._keys(endpoint)
+        scope: Scope = table.scope or row.scope or (LOCAL_SCOPE if self.local else DEFAULT_SCOPE)
+        native = wire in ("anthropic", "rehearsal")
+        breaker = table.breaker if table.breaker is not None else "off" if wire == "rehearsal" else Breaker()
+        because = (
+            ("" if table.enabled else "it is switched off in the file")
+            or (row.unsupported and f"not supported: {row.unsupported}")
+            or ("" if wire in SPOKEN else not_spoken(wire))
+            or no_base
+            or (unset(variables) if variables and not keys else "")
+            or self._not_counted()
+            or unsendable(keys)
+            or self._not_answering(base)
+        )
+        return Provider(
+            id=row.id,
+            name=table.name or row.name,
+            wire=wire,
+            base_url=base,
+            paths=MappingProxyType(dict(paths)),
+            auth=auth,
+            keys=keys,
+            keys_env=variables,
+            headers=tuple(table.headers.items()),
+            scope=scope,
+            breaker=None if breaker == "off" else breaker,
+            named=self.named,
+            local=self.local,
+            enabled=table.enabled,
+            unusable_because=because,
+            models=MappingProxyType(self._models()),
+            default_model=row.default,
+            open_lists=row.open_lists if table.open_lists is None else table.open_lists,
+            drop=row.drop if native else frozenset(),
+            quirks=row.quirks if native else frozenset(),
+            counts_tokens=row.counts_tokens if native else None,
+            wire_by_model={} if table.wire or table.base_url else row.wire_by_model,
+            **{k: v for k in ("connect_s", "write_s") if (v := getattr(table, k)) is not None},
+        )
+
+    @property
+    def local(self) -> bool:
+        """A runtime of this machine, or of the next room; the same software hosted by somebody else is like any host."""
+        return self.row.local and not (self.table.base_url and is_public(self.table.base_url))
+
+    def _check(self) -> None:
+        """What a table may not say about this row."""
+        table, error = self.table, self.join.findings.error
+        if table.region is not None and table.region not in self.row.regions:
+            regions = self.row.regions
+            allowed = f"available: {', '.join(regions)}" if regions else f"'{self.row.id}' has no regions"
+            error((*self.path, "region"), f"unknown region{nearest(table.region, regions)}; {allowed}")
+        if table.region is not None and table.base_url is not None:
+            error((*self.path, "region"), "base_url says where requests go: keep one of them")
+        if table.auth == "none" and table.keys:
+            error((*self.path, "auth"), "'none' sends no key, yet a variable with keys is named: remove one of them")
+        if table.auth not in (None, "none") and not table.keys and not self.row.env:
+            error((*self.path, "auth"), f"'{table.auth}' sends a key, yet none is named: add keys_env")
+        if "rehearsal" in self.row.wires and (table.base_url or table.keys):
+            key = "base_url" if table.base_url else "keys_env"
+            error((*self.path, key), "the rehearsal wire answers in process: it has no address and no key")
+
+    def _endpoint(self) -> tuple[Wire, Endpoint]:
+        """The wire and where it is spoken: as the table says, else the row's first that this version speaks."""
+        row, table = self.row, self.table
+        offered = row.regions.get(table.region, row.wires) if table.region else row.wires
+        if table.wire is None:
+            return next(((w, e) for w, e in offered.items() if w in SPOKEN), next(iter(offered.items())))
+        if table.wire in offered:
+            return table.wire, offered[table.wire]
+        if table.base_url is None:
+            where = f" in region '{table.region}'" if table.region in row.regions else ""
+            text = f"'{row.id}' is asked on {either(offered)}{where}; for another wire give a base_url as well"
+            self.join.findings.error((*self.path, "wire"), text)
+        return table.wire, Endpoint(base="", auth=WIRE_AUTH[table.wire])
+
+    def _address(self, wire: Wire, endpoint: Endpoint) -> tuple[str, Mapping[str, str], str]:
+        """Base URL, paths, and why there is no base URL. One from outside comes with the wire's own paths."""
+        usual = WIRE_PATHS[wire]
+        if self.table.base_url is not None:
+            base, remark = put_right(self.table.base_url, wire)
+            if remark:
+                self.join.findings.warn((*self.path, "base_url"), f"{remark}: {base}")
+            return base, usual, ""
+        for variable in self.row.base_url_env:
+            if value := self.join.environ.get(variable, "").strip():
+                try:
+                    return put_right(from_environment(value, endpoint.base), wire)[0], {**usual, **endpoint.paths}, ""
+                except ValueError:
+                    return endpoint.base, usual, f"{variable} is not an address such as {endpoint.base}"
+        base = endpoint.base
+        for name, variable in self.row.fill.items():
+            value = self.join.environ.get(variable, "").strip()
+            if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", value):
+                base = base.replace(f"{{{name}}}", value)
+            else:
+                return base, usual, f"{variable} is not set: it names the {name} (or give a base_url)"
+        return base, {**usual, **endpoint.paths}, ""
+
+    def _keys(self, endpoint: Endpoint) -> tuple[tuple[str, ...], tuple[Secret, ...], Auth]:
+        """Variables, keys and how they are sent. A key that may be missing leaves no variable behind to be missed."""
+        row, table, environ = self.row, self.table, self.join.environ
+        if table.auth == "none":
+            return (), (), "none"
+        if table.keys is not None:
+            variables: tuple[str, ...] = table.keys
+        else:
+            # The token that clients show to us is not ours to show to a provider.
+            own = self.join.file.server.auth_token_env
+            regional = row.region_env.get(table.region or "")
+            variables = tuple(v for v in ((regional,) if regional else ()) + row.env if v != own)
+        first = next((v for v in variables if environ.get(v, "").strip()), None)
+        auth = table.auth or row.auth_by_env.get(first or "", endpoint.auth)
+        if table.auth is None and row.auth_by_env:
+            sent_alike = tuple(v for v in variables if row.auth_by_env.get(v, endpoint.auth) == auth)
+        else:
+            sent_alike = variables
+        keys = keys_of(sent_alike, environ)
+        if not keys and table.keys is None and (self.local or not row.env):
+            return (), (), "none"
+        return sent_alike if keys else variables, keys, auth
+
+    def _not_counted(self) -> str:
+        """A variable that is set for another purpose is not an order to spend its owner's money here."""
+        if self.named or self.row.id in self.join.mentioned:
+            return ""
+        if self.row.only_named:
+            return f"it counts only where the file names it: add [providers.{self.row.id}]"
+        if self.shared:
+            variable, other = self.shared
+            return f"{variable} is taken for '{other}': add [providers.{self.row.id}] to use it here as well"
+        return ""
+
+    def _not_answering(self, base: str) -> str:
+        if not self.local or self.named or self.row.id in self.join.answering:
+            return ""
+        return f"nothing answers at {base}: start it, or add [providers.{self.row.id}] to count on it"
+
+    def _models(self) -> dict[str, Model]:
+        models = dict(self.row.models)
+        for id, table in self.table.models.items():
+            models[id] = _described(models.get(id) or Model(id=id), table)
+        return models
+
+
+def _described(model: Model, table: ModelTable) -> Model:
+    """A model as the catalogue has it, with what the file says of it on top."""
+    given = {field.name: getattr(table, field.name) for field in attrs.fields(Capabilities)}
+    can = attrs.evolve(model.capabilities, **{k: v for k, v in given.items() if v is not None})
+    if table.price is None:
+        return attrs.evolve(model, capabilities=can)
+    free = not (table.price.input or table.price.output)
+    price = None if free else Price(input=table.price.input, output=table.price.output)
+    return attrs.evolve(model, capabilities=can, price=price, free=free)

@@ -1,0 +1,241 @@
+"""What a configuration says once it has been read, checked and joined with the catalogue.
+
+The file is for people; these are for the engine. Everything is frozen: a request takes one `Config` when it arrives and
+keeps it for life, whatever is reloaded meanwhile. Nothing here is optional for lack of checking: a value that exists is
+valid, a reference that exists resolves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from types import MappingProxyType
+from typing import Literal
+
+import attrs
+
+from policies import Breaker, Candidate, Capabilities, Concurrency, Policy, Price, Scope
+
+Wire = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal"]
+WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal")
+Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "none"]
+AUTHS: tuple[Auth, ...] = ("x-api-key", "bearer", "api-key", "x-goog-api-key", "none")
+#: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
+SPOKEN: frozenset[Wire] = frozenset({"anthropic", "rehearsal"})
+
+#: The built-in provider that answers in process when nobody else can.
+REHEARSAL = "rehearsal"
+#: The built-in chain.
+AUTO = "auto"
+#: As a candidate's model: the requested name, passed through.
+ANY_MODEL = "*"
+
+
+@attrs.frozen(repr=False)
+class Secret:
+    """A credential. It has no repr, no str and no equality to leak through; `reveal()` is for the request head alone."""
+
+    _value: str = attrs.field(eq=False)
+    #: Where it came from: the name of a variable.
+    source: str
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"<secret from {self.source}>"
+
+
+@attrs.frozen(kw_only=True)
+class Model:
+    """What the catalogue or the file knows of one model.
+
+    `price` is None where the price is unknown, and where there is none to pay, in which case `free` is True.
+    """
+
+    id: str
+    capabilities: Capabilities = attrs.field(default=Capabilities())
+    price: Price | None = None
+    free: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Provider:
+    """A configured upstream.
+
+    `url(path)` joins `base_url` and one of `paths` (keys: `messages`, `count_tokens`, `models`); a path that begins
+    with `http` is absolute. `unusable_because` is empty where requests may be sent. `named` tells a provider with a
+    table in the file from one that merely stands in the catalogue.
+    """
+
+    id: str
+    name: str = ""
+    wire: Wire = "anthropic"
+    base_url: str = ""
+    paths: Mapping[str, str] = MappingProxyType({})
+    auth: Auth = "none"
+    keys: tuple[Secret, ...] = ()
+    keys_env: tuple[str, ...] = ()
+    #: Sent with every request. Not in the repr: a person may have put into one what no other should read.
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    scope: Scope = attrs.field(default=Concurrency(limit=16))
+    breaker: Breaker | None = attrs.field(default=Breaker())
+    named: bool = False
+    local: bool = False
+    enabled: bool = True
+    unusable_because: str = ""
+    models: Mapping[str, Model] = MappingProxyType({})
+    default_model: str | None = None
+    #: The real Anthropic API, or a host that wants all of Claude Code's fields: headers and body go out as open lists.
+    open_lists: bool = True
+    #: Body fields and block types that this host refuses (dropped on the way out).
+    drop: frozenset[str] = frozenset()
+    #: What else is peculiar to the host on this wire; the words are those of `QUIRKS`.
+    quirks: frozenset[str] = frozenset()
+    #: Whether the host counts tokens natively. None: unknown, asked once.
+    counts_tokens: bool | None = None
+    #: Glob -> wire, first match wins, for a host that speaks a different wire for each model. Empty: `wire` for all.
+    wire_by_model: Mapping[str, Wire] = MappingProxyType({})
+    connect_s: float = 8.0
+    write_s: float = 10.0
+
+    @property
+    def usable(self) -> bool:
+        return not self.unusable_because
+
+    @property
+    def keyless(self) -> bool:
+        return not self.keys_env
+
+    def wire_of(self, model: str) -> Wire:
+        """The wire this model is asked on."""
+        return next((wire for glob, wire in self.wire_by_model.items() if fnmatchcase(model, glob)), self.wire)
+
+    def unusable_for(self, model: str) -> str:
+        """Why no request for this model may be sent here; empty where it may.
+
+        A reason of the provider's own, or that the host speaks another wire for this model than the one it is set up on.
+        """
+        if self.unusable_because:
+            return self.unusable_because
+        wire = self.wire_of(model)
+        return "" if wire == self.wire else not_spoken(wire) if wire not in SPOKEN else f"it is asked on {wire} only"
+
+    def url(self, path: str) -> str:
+        """The absolute address of one of `paths`. Raises KeyError for a path this provider does not have."""
+        found = self.paths[path]
+        return found if found.startswith("http") else self.base_url.rstrip("/") + found
+
+    def model(self, id: str) -> Model:
+        """The catalogue's row, or one that knows nothing: a model without a row is sent as written."""
+        return self.models.get(id) or Model(id=id)
+
+
+def not_spoken(wire: Wire) -> str:
+    """Why a host on this wire cannot be asked."""
+    return f"its wire {wire} is not spoken by this version"
+
+
+#: Peculiarities of hosts on the anthropic wire that a body or an answer must be fitted to.
+QUIRKS: Mapping[str, str] = MappingProxyType(
+    {
+        "base64-images-only": "an image given as a URL is refused",
+        "empty-signature": "thinking blocks come with an empty signature",
+        "ignores-thinking": "the thinking field has no effect",
+        "ignores-tool-choice": "tool_choice has no effect",
+        "merge-tool-results": "all tool results of a turn must stand in one user message",
+        "no-named-tool-choice": "a tool_choice that names a tool is refused while thinking is on",
+        "no-signature": "thinking blocks come without a signature",
+        "random-signature": "signatures mean nothing and are not checked",
+        "tool-results-as-text": "tool_result.content is safest as a string",
+        "trailing-done": "a `data: [DONE]` may follow message_stop",
+        "truncates-silently": "a prompt beyond the window is cut without an error",
+    }
+)
+
+
+@attrs.frozen(kw_only=True)
+class Chain:
+    """An ordered list of candidates and a list of policies."""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+    policies: tuple[Policy, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """A rule: incoming model name -> chain. `match` is a whole-string, case-insensitive glob."""
+
+    match: str
+    chain: str
+    enabled: bool = True
+
+    @property
+    def exact(self) -> bool:
+        return not any(c in self.match for c in "*?[")
+
+    def matches(self, name: str) -> bool:
+        return fnmatchcase(name.lower(), self.match.lower())
+
+
+@attrs.frozen(kw_only=True)
+class Server:
+    """How the doors stand. Sizes in bytes, times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8082
+    token: Secret | None = None
+    auth_token_env: str = "ANTHROPIC_AUTH_TOKEN"
+    insecure: bool = False
+    #: One body; Claude Code accepts 32 MB answers from Anthropic for requests up to this size, images included.
+    max_body_bytes: int = 32 * 1024 * 1024
+    #: All bodies in flight together.
+    max_total_body_bytes: int = 512 * 1024 * 1024
+    #: A body must be complete within this time.
+    body_s: float = 60.0
+    #: What live streams get to finish in at shutdown.
+    drain_s: float = 20.0
+    #: A client that takes no byte for this long is dropped.
+    write_s: float = 30.0
+
+
+def check_exposure(server: Server) -> str | None:
+    """Why this server must not be started as it stands, and what to do; None where it may.
+
+    Whoever reaches an open proxy spends its owner's keys, so an address that others can reach takes a token, or the
+    word of the operator that the network keeps others out.
+    """
+    if server.token is not None or server.insecure or is_loopback(server.host):
+        return None
+    return (
+        f"{server.host} can be reached from other machines and {server.auth_token_env} is not set: set it, "
+        "bind to 127.0.0.1, or say insecure = true"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name stands for this machine alone."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """One snapshot. `providers` holds every known id, usable or not; `chains` holds the built-in `auto` as well.
+
+    `aliases` gives other names of providers, for addresses; everything else here is under their ids already.
+    """
+
+    server: Server = Server()
+    providers: Mapping[str, Provider]
+    chains: Mapping[str, Chain]
+    routes: tuple[Route, ...]
+    vendors: Mapping[str, str] = MappingProxyType({})
+    aliases: Mapping[str, str] = MappingProxyType({})
+    digest: str = ""
+    warnings: tuple[str, ...] = ()
+    file: str = ""

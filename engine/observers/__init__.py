@@ -1,0 +1,1 @@
+"""Consumers of events, one small file each. Nothing else in the engine imports them."""

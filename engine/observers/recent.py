@@ -1,0 +1,197 @@
+"""What became of the last requests: the plan of each, every skip with its reason, every attempt with its times and end.
+
+"Why did this go there?" is usually answered by searching a log. The plan is the explanation and the events are the rest, so
+this observer only keeps them, for the last few hundred requests, and tells them as plain data.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import attrs
+
+from engine._events import (
+    AttemptEnded,
+    AttemptStarted,
+    CandidateSkipped,
+    Committed,
+    EngineEvent,
+    FirstContent,
+    HedgeDenied,
+    PlanMade,
+    RequestAccepted,
+    RequestFinished,
+    TryEnded,
+    TryStarted,
+)
+from engine._stream import JSON
+from policies import Facts, Plan, Skip, View
+
+#: Requests kept. One with its plan and view takes a few kilobytes.
+KEPT = 500
+
+
+@attrs.define(eq=False)
+class Record:
+    """One request's events, in order."""
+
+    accepted: RequestAccepted
+    planned: PlanMade | None = None
+    finished: RequestFinished | None = None
+    events: list[EngineEvent] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False)
+class Recent:
+    """A reducer. `summaries` lists, newest first; `explain` tells one."""
+
+    kept: int = KEPT
+    _records: OrderedDict[str, Record] = attrs.field(factory=OrderedDict)
+
+    def fold(self, event: EngineEvent) -> None:
+        match event:
+            case RequestAccepted():
+                self._records[event.request_id] = Record(event)
+                while len(self._records) > self.kept:
+                    self._records.popitem(last=False)
+            case _ if (record := self._records.get(event.request_id)) is not None:
+                if isinstance(event, PlanMade):
+                    record.planned = event
+                elif isinstance(event, RequestFinished):
+                    record.finished = event
+                else:
+                    record.events.append(event)
+
+    def summaries(self, limit: int = 50) -> list[JSON]:
+        """The last `limit` requests, newest first, a line each."""
+        return [_summary(r) for r in list(reversed(self._records.values()))[:limit]]
+
+    def explain(self, request_id: str) -> JSON | None:
+        """One request in full, or None where it is not known (any more)."""
+        record = self._records.get(request_id)
+        if record is None:
+            return None
+        told = _summary(record)
+        if record.planned is not None:
+            told["plan"] = _plan(record.planned.plan)
+            told["view"] = _view(record.planned.view)
+        told["skipped_at_launch"] = [_skip(e.skip) for e in record.events if isinstance(e, CandidateSkipped)]
+        denied = [e for e in record.events if isinstance(e, HedgeDenied)]
+        told["hedges_denied"] = [{"candidate": str(e.candidate), "reason": e.reason} for e in denied]
+        told["attempts"] = _attempts(record)
+        return told
+
+
+def _summary(record: Record) -> JSON:
+    accepted, finished = record.accepted, record.finished
+    return {
+        "id": accepted.request_id,
+        "at": record.planned.view.wall_s if record.planned else None,
+        "model": accepted.model,
+        "chain": accepted.chain,
+        "resolved_by": accepted.how,
+        "session": accepted.session,
+        "agent": accepted.agent,
+        "stream": accepted.need.stream,
+        "input_tokens_estimated": accepted.need.input_tokens,
+        "outcome": finished.outcome if finished else "running",
+        "candidate": str(finished.candidate) if finished and finished.candidate else None,
+        "attempts_started": finished.attempts
+        if finished
+        else sum(isinstance(e, AttemptStarted) for e in record.events),
+        "elapsed_s": _rounded(finished.elapsed_s) if finished else None,
+        "status": finished.status if finished else None,
+        "detail": finished.detail if finished else "",
+    }
+
+
+def _plan(plan: Plan) -> JSON:
+    steps = [
+        {
+            "candidate": str(s.candidate),
+            "patience_s": s.patience_s,
+            "first_content_s": s.first_content_s,
+            "charge": s.charge.value,
+            "not_before_s": s.not_before_s,
+            "unlimited": s.unlimited,
+        }
+        for s in plan.steps
+    ]
+    limits = attrs.asdict(plan.limits, filter=attrs.filters.exclude("given"))
+    return {
+        "steps": steps,
+        "skipped": [_skip(s) for s in plan.skipped],
+        "limits": limits,
+        "commit_at": plan.outcome.commit_at,
+    }
+
+
+def _skip(skip: Skip) -> JSON:
+    return {
+        "candidate": str(skip.candidate),
+        "by": skip.by,
+        "reason": skip.reason,
+        "kind": "soft" if skip.soft else "hard",
+        "wait_s": _rounded(skip.wait_s),
+    }
+
+
+def _view(view: View) -> JSON:
+    """What was known, less what is at its default: a healthy idle candidate is an empty object."""
+    facts = {
+        name: {
+            a.name: _plain(getattr(known, a.name))
+            for a in attrs.fields(Facts)
+            if getattr(known, a.name) != getattr(_USUAL, a.name)
+        }
+        for name, known in view.facts.items()
+    }
+    return {"need": attrs.asdict(view.need), "candidates": facts, "seed": view.seed, "config": view.config_digest}
+
+
+_USUAL = Facts()
+
+
+def _plain(value: Any) -> Any:
+    return attrs.asdict(value) if attrs.has(type(value)) else _rounded(value) if isinstance(value, float) else value
+
+
+def _attempts(record: Record) -> list[JSON]:
+    began_at = record.accepted.at
+    rows: dict[int, JSON] = {}
+    for event in record.events:
+        match event:
+            case AttemptStarted():
+                rows[event.attempt] = {
+                    "attempt": event.attempt,
+                    "candidate": str(event.candidate),
+                    "hedge": event.hedge,
+                    "beside": event.beside,
+                    "started_s": _rounded(event.at - began_at),
+                    "outcome": "running",
+                    "tries": [],
+                }
+            case TryStarted():
+                rows[event.attempt]["tries"].append({"number": event.number, "key": event.key, "failure": None})
+            case TryEnded() if event.failure is not None:
+                rows[event.attempt]["tries"][-1]["failure"] = str(event.failure)
+            case FirstContent():
+                rows[event.attempt]["first_content_s"] = _rounded(event.at - began_at)
+            case Committed():
+                rows[event.attempt]["committed_s"] = _rounded(event.at - began_at)
+            case AttemptEnded():
+                rows[event.attempt] |= {
+                    "outcome": event.ending,
+                    "ended_s": _rounded(event.at - began_at),
+                    "failure": str(event.failure) if event.failure else None,
+                    "upstream_request_id": event.failure.upstream_id if event.failure else None,
+                    "counts_against_health": event.counts,
+                    "by": event.by,
+                    "usage": attrs.asdict(event.usage),
+                }
+    return list(rows.values())
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)

@@ -1,0 +1,138 @@
+"""What a policy may look at, and nothing else.
+
+The naive policy asks the world: it reads a clock, looks into a pool, draws a random number. Such a decision cannot be
+repeated, so nobody can say later why a request went where it went. Here the world is photographed first: a `View` is a
+small frozen value holding what is known about the candidates of one chain at one moment, with ages and waits relative to
+that moment. A stored view folds to the same plan on another day and another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+BreakerState = Literal["closed", "open", "half-open"]
+
+#: The quantiles a view carries of a candidate's time to first content, in the order of `Latency.at`.
+QUANTILES = (50, 75, 90, 92, 95, 99)
+
+
+@attrs.frozen
+class Candidate:
+    """A provider and one of its models: the thing a chain lists and an attempt asks.
+
+    `thinking` is None to leave the client's wish as it is, False for the no-thinking twin of a model.
+    """
+
+    provider: str
+    model: str
+    thinking: bool | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Candidate:
+        """`provider/model`, split at the first slash; the model may hold anything. Raises ValueError without a slash."""
+        provider, slash, model = text.partition("/")
+        if not (provider and slash and model):
+            raise ValueError("expected 'provider/model'")
+        return cls(provider, model)
+
+    @property
+    def name(self) -> str:
+        """`provider/model`, as written in a configuration."""
+        return f"{self.provider}/{self.model}"
+
+    def __str__(self) -> str:
+        return self.name if self.thinking is None else f"{self.name} (thinking {'on' if self.thinking else 'off'})"
+
+
+@attrs.frozen(kw_only=True)
+class Need:
+    """What routing must know of a request. Token counts are estimates (about four bytes of JSON a token)."""
+
+    input_tokens: int = 0
+    max_tokens: int = 0
+    stream: bool = True
+    tools: bool = False
+    images: bool = False
+    documents: bool = False
+    thinking: bool = False
+    forced_tool: bool = False
+    structured: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a model can do. None means unknown, and unknown is never a reason to pass a candidate over."""
+
+    tools: bool | None = None
+    images: bool | None = None
+    documents: bool | None = None
+    context: int | None = None
+    max_output: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Price:
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+
+
+@attrs.frozen(kw_only=True)
+class Latency:
+    """Time to first content of one candidate, for prompts of this request's size class, in seconds."""
+
+    samples: int
+    at: tuple[float, ...] = attrs.field()
+
+    @at.validator
+    def _one_per_quantile(self, _: object, value: tuple[float, ...]) -> None:
+        if len(value) != len(QUANTILES):
+            raise ValueError(f"expected {len(QUANTILES)} quantiles, got {len(value)}")
+
+    def quantile(self, percent: int) -> float:
+        """Seconds at one of `QUANTILES`. Raises ValueError for any other."""
+        return self.at[QUANTILES.index(percent)]
+
+
+@attrs.frozen(kw_only=True)
+class Facts:
+    """All that is known about one candidate at the moment of the view. Waits are seconds from now, 0 = no wait."""
+
+    usable: bool = True
+    unusable_because: str = ""
+    capabilities: Capabilities = Capabilities()
+    price: Price | None = None
+    in_flight: int = 0
+    ttfc_s: float | None = None
+    latency: Latency | None = None
+    breaker: BreakerState = "closed"
+    breaker_wait_s: float = 0.0
+    block_wait_s: float = 0.0
+    block_reason: str = ""
+    key_wait_s: float = 0.0
+    gone_wait_s: float = 0.0
+    window_wait_s: float = 0.0
+    headroom: float = 1.0
+    free_slots: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class View:
+    """One moment, as one chain's policies see it. `wall_s` is seconds since the epoch; `seed` feeds every draw."""
+
+    need: Need = Need()
+    facts: Mapping[str, Facts] = attrs.field(factory=dict)
+    wall_s: float = 0.0
+    seed: int = 0
+    config_digest: str = ""
+
+    def of(self, candidate: Candidate) -> Facts:
+        """The facts of a candidate; a candidate nothing is known about is taken for healthy and idle."""
+        return self.facts.get(candidate.name, _UNKNOWN)
+
+
+_UNKNOWN = Facts()

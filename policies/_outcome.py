@@ -1,0 +1,32 @@
+"""Outcome: when the winner is chosen."""
+
+from __future__ import annotations
+
+from typing import ClassVar, get_args
+
+import attrs
+
+from policies._facts import View
+from policies._plan import CommitPoint, Plan
+from policies._policy import Phase, Policy, PolicyError
+
+
+@attrs.frozen
+class CommitAt(Policy):
+    """The first of these an attempt yields makes it the winner: `content`, a whole `block`, a whole `tool` call, the `message`.
+
+    The later the point, the more can still be undone without the client noticing, and the longer it waits.
+    """
+
+    phase: ClassVar[Phase] = Phase.OUTCOME
+    exclusive: ClassVar[str | None] = "commit-at"
+
+    at: CommitPoint = attrs.field(default="content")
+
+    @at.validator
+    def _known(self, _: object, value: str) -> None:
+        if value not in get_args(CommitPoint):
+            raise PolicyError(f"expected one of {', '.join(get_args(CommitPoint))}, got '{value}'")
+
+    def apply(self, plan: Plan, view: View) -> Plan:
+        return attrs.evolve(plan, outcome=attrs.evolve(plan.outcome, commit_at=self.at))

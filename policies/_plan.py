@@ -1,0 +1,119 @@
+"""The value that policies transform: who is asked, when, and who is not and why.
+
+A router usually decides while it acts, and the decision is gone once the request is. Here the decision is a value made
+before anything is sent. It is what the engine interprets, what the operator is shown, and what a test compares: the plan
+is the explanation.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Literal
+
+import attrs
+
+from policies._facts import Candidate
+
+CommitPoint = Literal["content", "block", "tool", "message"]
+
+
+class Charge(enum.Enum):
+    """What it takes to start a step while another attempt is still running.
+
+    After a failure every step may start; the charge speaks only of starting beside a running attempt.
+    """
+
+    FREE = "free"  #: part of a race: never charged
+    BUDGET = "budget"  #: a hedge: one withdrawal from the chain's hedge budget
+    NEVER = "never"  #: only after a failure
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """One candidate's place in the plan.
+
+    `patience_s` is how long after this step's launch the next may start although this one has not failed: None waits
+    for a failure (sequence), a number is a hedge, 0 is a race. `first_content_s` bounds the wait for first content.
+    `not_before_s` holds the launch back, in seconds from the making of the plan. `unlimited` lifts rate windows and
+    429 blocks for this step.
+    """
+
+    candidate: Candidate
+    patience_s: float | None = None
+    first_content_s: float = 60.0
+    charge: Charge = Charge.NEVER
+    not_before_s: float = 0.0
+    unlimited: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Skip:
+    """A candidate passed over. `wait_s` is None for a hard skip (out for this request), else when it may be back."""
+
+    candidate: Candidate
+    by: str
+    reason: str
+    wait_s: float | None = None
+
+    @property
+    def soft(self) -> bool:
+        return self.wait_s is not None
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How far a request may go. Seconds, except the two counts.
+
+    Sources of the defaults: 60 and 20 s to first content, 60 s idle and 600 s in all come from what Claude Code was
+    measured to tolerate (it gives up after 300 s of silence and retries ten times), with room for long prompts on
+    local models. `given` names the limits that a policy has set: the first replaces the default, more take the minimum.
+    """
+
+    max_attempts: int = 6
+    max_in_flight: int = 2
+    max_wait_s: float = 60.0
+    deadline_s: float = 600.0
+    first_content_s: float = 60.0
+    fallback_first_content_s: float = 20.0
+    idle_s: float = 60.0
+    given: frozenset[str] = frozenset()
+
+    def tightened(self, **values: float) -> Limits:
+        """The same limits with each of `values` in force: replacing a default, or the smaller of two that were given."""
+        new: dict[str, Any] = {k: min(v, getattr(self, k)) if k in self.given else v for k, v in values.items()}
+        return attrs.evolve(self, **new, given=self.given.union(values))
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """When the winner is chosen. `rescue` and verdict overrides join it when they exist."""
+
+    commit_at: CommitPoint = "content"
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What became of a chain for one request. `chain` is the file order; steps and skipped together are the chain."""
+
+    chain: tuple[Candidate, ...] = ()
+    steps: tuple[Step, ...] = ()
+    skipped: tuple[Skip, ...] = ()
+    limits: Limits = Limits()
+    outcome: Outcome = Outcome()
+    lifted: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, candidates: tuple[Candidate, ...]) -> Plan:
+        """Everybody, in file order, nobody skipped. A candidate listed twice counts once."""
+        chain = tuple(dict.fromkeys(candidates))
+        return cls(chain=chain, steps=tuple(Step(candidate=c) for c in chain))
+
+    def skipping(self, *skips: Skip) -> Plan:
+        """The plan without the steps of the skipped candidates, the skips recorded in order."""
+        gone = {skip.candidate for skip in skips}
+        kept = tuple(step for step in self.steps if step.candidate not in gone)
+        return attrs.evolve(self, steps=kept, skipped=self.skipped + skips)
+
+    def position(self, candidate: Candidate) -> int:
+        """Where the file lists the candidate."""
+        return self.chain.index(candidate)

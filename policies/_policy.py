@@ -1,0 +1,194 @@
+"""What a policy is, and how a chain's policies become one plan.
+
+The naive composition is a pipeline in file order, which makes a configuration a program: move a line and a filter runs
+after the sort it should have fed. Here policies fold by phase, whatever the order in the file, and within a phase the
+order matters only among order policies, where the first written decides and later ones break its ties.
+
+Selection is a property of the moment, so it may leave nobody. Then the candidate that is back first becomes the only
+step, held until that moment: the request waits, holding nothing, rather than fail while somebody will be free in a second.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import attrs
+
+from policies._facts import Candidate, View
+from policies._plan import Plan, Skip, Step
+
+#: A JSON answer has no pings to keep the client patient: Claude Code gives up on one after 300 s without a byte.
+JSON_DEADLINE_S = 280.0
+
+
+class Phase(enum.IntEnum):
+    """When a policy has its say. Lifting comes before selecting, so that no selection is made on a limit that is lifted."""
+
+    LIFT = 0
+    SELECT = 1
+    ORDER = 2
+    PACE = 3
+    LIMITS = 4
+    OUTCOME = 5
+
+
+class PolicyError(ValueError):
+    """A policy's arguments, or a chain's set of policies, make no sense. The text is for the user."""
+
+
+def kebab(name: str) -> str:
+    """`LeastLoaded` -> `least-loaded`: how a class is called in TOML."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+
+
+@attrs.frozen
+class Policy(ABC):
+    """A frozen value with one pure method. Subclasses are attrs classes whose fields are their TOML arguments."""
+
+    phase: ClassVar[Phase]
+    #: Policies that share such a name exclude each other in one chain: two paces have no meaning together.
+    exclusive: ClassVar[str | None] = None
+
+    @classmethod
+    def kind(cls) -> str:
+        """The name in TOML."""
+        return kebab(cls.__name__)
+
+    @abstractmethod
+    def apply(self, plan: Plan, view: View) -> Plan:
+        """The plan after this policy. Pure: no clock, no draw but from `view.seed`, no checkpoint."""
+
+    def warnings(self) -> Iterable[str]:
+        """What is allowed and yet hardly meant."""
+        return ()
+
+    def __str__(self) -> str:
+        return to_toml(self)
+
+
+def arguments(policy: type[Policy]) -> dict[str, attrs.Attribute[object]]:
+    """TOML argument name -> attribute. A trailing underscore is dropped: `for_` is written `for`."""
+    return {field.name.removesuffix("_"): field for field in attrs.fields(policy)}
+
+
+def to_toml(policy: Policy) -> str:
+    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them."""
+    given = {
+        name: getattr(policy, field.name)
+        for name, field in arguments(type(policy)).items()
+        if getattr(policy, field.name) != field.default
+    }
+    if not given:
+        return f'"{policy.kind()}"'
+    pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": policy.kind(), **given}.items())
+    return f"{{ {pairs} }}"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML escapes as JSON does, and DEL
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_literal(v) for v in value) + "]"
+    return repr(value)
+
+
+def effective(policies: Sequence[Policy]) -> tuple[Policy, ...]:
+    """The policies in the order in which they are applied.
+
+    By phase; among order policies last written first, so that stable sorts leave the first written in charge.
+    Raises PolicyError where two policies exclude each other.
+    """
+    for group in dict.fromkeys(p.exclusive for p in policies if p.exclusive):
+        rivals = [p for p in policies if p.exclusive == group]
+        if len(rivals) > 1:
+            names = " and ".join(f"'{p.kind()}'" for p in rivals)
+            raise PolicyError(f"{names} exclude each other: a chain has at most one {group} policy")
+    ordered = sorted(policies, key=lambda p: p.phase)
+    orders = [p for p in ordered if p.phase is Phase.ORDER]
+    return (
+        *(p for p in ordered if p.phase < Phase.ORDER),
+        *reversed(orders),
+        *(p for p in ordered if p.phase > Phase.ORDER),
+    )
+
+
+def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view: View) -> Plan:
+    """Fold a chain's policies over its candidates.
+
+    A candidate whose provider is not usable is passed over whichever policies the chain has. Pure; raises nothing for
+    policies that `effective` accepts.
+    """
+    plan = Plan.of(candidates)
+    plan = plan.skipping(
+        *(
+            Skip(candidate=s.candidate, by="unconfigured", reason=view.of(s.candidate).unusable_because or "not usable")
+            for s in plan.steps
+            if not view.of(s.candidate).usable
+        )
+    )
+    ordered = effective(policies)
+    for policy in (p for p in ordered if p.phase < Phase.SELECT):
+        plan = policy.apply(plan, view)
+    plan = _selected(plan, [p for p in ordered if p.phase is Phase.SELECT], view)
+    held = None if plan.steps else _first_back(plan)
+    if held is not None:
+        step = Step(candidate=held.candidate, not_before_s=held.wait_s or 0.0)
+        plan = attrs.evolve(plan, steps=(step,), skipped=tuple(s for s in plan.skipped if s is not held))
+    for policy in (p for p in ordered if p.phase > Phase.SELECT):
+        plan = policy.apply(plan, view)
+    return _finished(plan, view, held)
+
+
+def _selected(plan: Plan, selects: Iterable[Policy], view: View) -> Plan:
+    """The intersection: each select policy judges the same candidates, so that none hides another's reason.
+
+    Of several skips of one candidate the heaviest stands: a hard one before a soft one, then the longest wait.
+    """
+
+    def weight(skip: Skip) -> tuple[bool, float, str, str]:
+        return skip.wait_s is None, skip.wait_s or 0.0, skip.by, skip.reason
+
+    heaviest: dict[Candidate, Skip] = {}
+    for skip in (s for policy in selects for s in policy.apply(plan, view).skipped[len(plan.skipped) :]):
+        heaviest[skip.candidate] = max(heaviest.get(skip.candidate, skip), skip, key=weight)
+    return plan.skipping(*(heaviest[c] for c in plan.chain if c in heaviest))
+
+
+def _first_back(plan: Plan) -> Skip | None:
+    """The soft skip with the shortest wait; of equals the one that the file lists first."""
+    soft = [skip for skip in plan.skipped if skip.wait_s is not None]
+    return min(soft, key=lambda skip: (skip.wait_s, plan.position(skip.candidate)), default=None)
+
+
+def _finished(plan: Plan, view: View, held: Skip | None) -> Plan:
+    """Write what the limits say into the steps, and give up at once on a wait longer than anybody would wait."""
+    limits = plan.limits
+    if not view.need.stream:
+        limits = attrs.evolve(limits, deadline_s=min(limits.deadline_s, JSON_DEADLINE_S))
+    steps = tuple(
+        attrs.evolve(
+            step,
+            first_content_s=limits.first_content_s if i == 0 else limits.fallback_first_content_s,
+            unlimited=step.candidate.provider in plan.lifted,
+        )
+        for i, step in enumerate(plan.steps)
+    )
+    plan = attrs.evolve(plan, limits=limits, steps=steps)
+    late = tuple(
+        Skip(
+            candidate=s.candidate,
+            by="max-wait",
+            reason=f"{held.reason}; back in {s.not_before_s:.1f} s, later than max-wait ({limits.max_wait_s:g} s) allows",
+            wait_s=s.not_before_s,
+        )
+        for s in plan.steps
+        if held and s.not_before_s > limits.max_wait_s
+    )
+    return plan.skipping(*late)

@@ -1,0 +1,74 @@
+"""Scopes and breakers as values: what a provider allows, and when it is left alone.
+
+These belong to providers, not to chains, since the provider counts all of our requests whichever chain they came from.
+The books that count against them live in the engine; here is only what a person writes in TOML.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import attrs
+
+from policies._policy import PolicyError
+
+Per = Literal["key", "provider"]
+
+
+def _positive(_: object, __: object, value: Any) -> None:
+    if value is not None and not value > 0:
+        raise PolicyError(f"expected more than 0, got {value:g}")
+
+
+def _share(_: object, __: object, value: float) -> None:
+    if value > 1:
+        raise PolicyError(f"expected a share of at most 1, got {value:g}")
+
+
+@attrs.frozen(kw_only=True)
+class Window:
+    """At most `requests` within any `per_s` seconds, and at most `concurrency` at once (None: no bound)."""
+
+    kind: ClassVar[str] = "window"
+
+    requests: int = attrs.field(validator=_positive)
+    per_s: float = attrs.field(validator=_positive)
+    concurrency: int | None = attrs.field(default=None, validator=_positive)
+    per: Per = "provider"
+
+
+@attrs.frozen(kw_only=True)
+class Concurrency:
+    """At most `limit` requests at once."""
+
+    kind: ClassVar[str] = "concurrency"
+
+    limit: int = attrs.field(default=16, validator=_positive)
+    per: Per = "provider"
+
+
+@attrs.frozen(kw_only=True)
+class Unlimited:
+    """Never held back by a window nor by an earlier 429; health still counts, and a 429 counts for it."""
+
+    kind: ClassVar[str] = "unlimited"
+
+
+Scope = Window | Concurrency | Unlimited
+SCOPES: dict[str, type[Scope]] = {scope.kind: scope for scope in (Window, Concurrency, Unlimited)}
+
+
+@attrs.frozen(kw_only=True)
+class Breaker:
+    """When a candidate is ejected and for how long.
+
+    `failures` in a row, or a failure rate of `rate` over at least `volume` requests within `window_s` seconds, open the
+    breaker for `open_s` seconds; then one probe decides. Three failures in thirty seconds, a common default, eject a
+    healthy provider at one percent errors under load; four in a row practically never do.
+    """
+
+    failures: int = attrs.field(default=4, validator=_positive)
+    rate: float = attrs.field(default=0.5, validator=[_positive, _share])
+    volume: int = attrs.field(default=20, validator=_positive)
+    window_s: float = attrs.field(default=30.0, validator=_positive)
+    open_s: float = attrs.field(default=30.0, validator=_positive)

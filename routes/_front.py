@@ -1,0 +1,193 @@
+"""The one entrance: every request gets an id, is checked, bounded and logged, and whatever goes wrong is answered in kind.
+
+Two halves stand behind it, the hot path in bare ASGI and the doors for people in Quart. Doing authentication, limits and
+errors in each would be doing them twice and differently. No traceback, no secret and no prompt leaves from here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import trio
+
+from engine import BadRequest, EventBus, InternalError, Refusal, Router, error_body, error_type, trace_of, with_headers
+from engine.config import Config
+from routes import _messages, _models
+from routes._asgi import App, ClientGone, Message, Receive, Scope, Send, TooLarge, TooSlow, answer_unread, read_body
+from routes._auth import admit
+from routes._messages import Envelope
+from routes._paths import METHODS, PROBED, Place, place
+from routes._people import REQUEST_ID
+
+#: Paths of the doors for people that need no token: they hold no data.
+OPEN = frozenset(["/", "/health", "/ready"])
+
+
+@attrs.frozen(kw_only=True)
+class Access:
+    """One line of the access log. `elapsed_s` runs to the last byte; status 499 means that the client left first."""
+
+    request_id: str
+    method: str
+    path: str
+    status: int
+    elapsed_s: float
+
+
+class _Refused(Exception):
+    """An answer decided before the body was read."""
+
+    def __init__(self, refusal: Refusal, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.headers = headers or []
+
+
+def _refuse(status: int, message: str, **more: Any) -> _Refused:
+    headers = more.pop("headers", None)
+    return _Refused(Refusal(status=status, type=error_type(status), message=message, **more), headers)
+
+
+@attrs.define(eq=False)
+class Front:
+    """The ASGI application. `people` is the Quart half, `log` takes one line a request."""
+
+    config: Callable[[], Config]
+    router: Router
+    bus: EventBus
+    people: App
+    log: Callable[[Access], None]
+    _body_bytes: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = f"req_{secrets.token_hex(12)}"
+        began_at = trio.current_time()
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if not any(name == b"request-id" for name, _ in message["headers"]):
+                    message = {**message, "headers": [*message["headers"], (b"request-id", request_id.encode())]}
+            await send(message)
+
+        try:
+            status = await self._dispatch(scope, receive, noting, request_id, began_at) or status
+        except _Refused as refused:
+            refusal = refused.refusal
+            headers = [(b"request-id", request_id.encode()), *refused.headers, *with_headers(refusal)]
+            body = error_body(refusal.type, refusal.message, request_id) if refusal.type else b""
+            await answer_unread(receive, noting, refusal.status, body, headers)
+        except ClientGone:
+            status = 499
+        except Exception as error:  # the last resort: a fault of ours, told without its text
+            self._report(error, request_id)
+            if status == 0:
+                body = error_body("api_error", "internal error; its cause is in the server's log", request_id)
+                await answer_unread(receive, noting, 500, body, [(b"request-id", request_id.encode())])
+        finally:
+            elapsed_s = trio.current_time() - began_at
+            path = scope["path"]
+            self.log(
+                Access(
+                    request_id=request_id, method=scope["method"], path=path, status=status or 499, elapsed_s=elapsed_s
+                )
+            )
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send, request_id: str, at: float) -> int | None:
+        if scope["http_version"].startswith("2"):
+            # hypercorn has no back-pressure on cleartext HTTP/2: a client that grants no window makes it buffer without end.
+            raise _refuse(505, "HTTP/2 is not served here; use HTTP/1.1")
+        config = self.config()
+        where = place(scope.get("raw_path") or scope["path"].encode())
+        self._probe(scope, where)
+        admission = admit(scope["headers"], config)
+        if not admission.allowed and not (where.door == "people" and scope["path"] in OPEN):
+            raise _refuse(
+                401,
+                f"this server wants the token in its variable {config.server.auth_token_env}: send it as "
+                "'Authorization: Bearer' (ANTHROPIC_AUTH_TOKEN) or 'x-api-key' (ANTHROPIC_API_KEY)",
+                should_retry=False,
+            )
+        if where.door == "people":
+            told = [*scope["headers"], (REQUEST_ID, request_id.encode())]
+            await self.people({**scope, "headers": told}, receive, send)
+            return None
+        if scope["method"] not in METHODS[where.door]:
+            allowed = [(b"allow", METHODS[where.door].encode())]
+            raise _refuse(405, f"{scope['method']} is not a method of {scope['path']}", headers=allowed)
+        if where.door == "models":
+            headers = [(b"request-id", request_id.encode())]
+            await answer_unread(receive, send, 200, _models.listing(config), headers)
+            return 200
+        envelope = Envelope(
+            request_id=request_id,
+            forced=where.forced or admission.forced,
+            accepted_at=at,
+            headers=scope["headers"],
+            query=scope["query_string"],
+        )
+        return await self._with_body(scope, receive, send, envelope, where)
+
+    def _probe(self, scope: Scope, where: Place) -> None:
+        """HEAD and OPTIONS are how clients and people look whether anybody is there."""
+        if scope["method"] not in ("HEAD", "OPTIONS"):
+            return
+        if where.door != "people" or scope["path"] in PROBED:
+            refusal = Refusal(status=204, type="", message="")
+            raise _Refused(refusal, [(b"allow", METHODS[where.door].encode())])
+
+    async def _with_body(self, scope: Scope, receive: Receive, send: Send, envelope: Envelope, where: Place) -> int:
+        server = self.config().server
+        limit = server.max_body_bytes
+        too_large = f"the body is larger than {limit} bytes ([server] max_body_mb)"
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > limit:
+            raise _refuse(413, too_large)
+        if self._body_bytes + (int(length) if length.isdigit() else 0) > server.max_total_body_bytes:
+            raise _refuse(503, "too many request bodies at once", retry_after_s=1)
+        held = 0
+
+        def took(size: int) -> None:
+            nonlocal held
+            held += size
+            self._body_bytes += size
+
+        try:
+            raw = await read_body(receive, limit=limit, within_s=server.body_s, took=took)
+            if where.door == "count_tokens":
+                return await _messages.count_tokens(raw, envelope, send)
+            return await _messages.messages(self.router, raw, envelope, receive, send)
+        except TooLarge:
+            raise _refuse(413, too_large) from None
+        except TooSlow:
+            raise _refuse(408, f"the body was not complete within {server.body_s:g} s") from None
+        except BadRequest as error:
+            raise _refuse(400, str(error)) from None
+        finally:
+            self._body_bytes -= held
+
+    def _report(self, error: Exception, request_id: str) -> None:
+        at = trio.current_time()
+        self.bus.emit(InternalError(at=at, request_id=request_id, where="front", trace=trace_of(error)))
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Nothing is started here: what runs in the background runs beside the server, where a crash is seen."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,137 @@
+"""The doors for people: what runs here, what is usable and why not, and why a request went where it went.
+
+Quart, because comfort matters more than microseconds here. It does no authentication of its own: the front has done it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import attrs
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from engine import JSON, Books, Router, error_body, error_type
+from engine.config import REHEARSAL, Config, Provider
+from engine.observers.recent import Recent
+from policies import Candidate
+
+#: How the front tells these doors the id it has given a request.
+REQUEST_ID = b"x-hedgerow-request-id"
+
+
+@attrs.frozen(kw_only=True)
+class Desk:
+    """What the doors for people tell of. `wall_s` is the time of day, `at` the engine's clock."""
+
+    version: str
+    config: Callable[[], Config]
+    books: Books
+    router: Router
+    recent: Recent
+    wall_s: Callable[[], float]
+    at: Callable[[], float]
+
+
+def people(desk: Desk) -> QuartTrio:
+    """The Quart app. Its limits are the front's, so its own are lifted: a default of 60 s would cut long answers silently."""
+    app = QuartTrio("hedgerow", static_folder=None)
+    app.config["RESPONSE_TIMEOUT"] = None
+    app.config["BODY_TIMEOUT"] = None
+    app.config["MAX_CONTENT_LENGTH"] = None
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+
+    @app.errorhandler(HTTPException)
+    async def as_error_object(error: HTTPException) -> Response:
+        status = error.code or 500
+        text = error_body(error_type(status), f"{request.method} {request.path}: {error.name.lower()}", _request_id())
+        methods: list[str] | None = getattr(error, "valid_methods", None)
+        headers = {"allow": ", ".join(sorted(methods))} if methods else {}
+        return Response(text, status, headers, content_type="application/json")
+
+    @app.get("/")
+    async def root() -> JSON:
+        return {
+            "name": "hedgerow",
+            "version": desk.version,
+            "status": "ok",
+            "timestamp": datetime.fromtimestamp(desk.wall_s(), UTC).isoformat(timespec="seconds"),
+            "endpoints": ["/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/health", "/ready", "/providers"],
+        }
+
+    @app.get("/health")
+    async def health() -> JSON:
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> JSON:
+        config = desk.config()
+        usable = [id for id, p in config.providers.items() if p.usable and p.id != REHEARSAL]
+        told = [p for p in config.providers.values() if not p.usable and (p.named or not p.local)]
+        return {
+            "status": "ok" if usable else "rehearsal",
+            "usable": usable,
+            "not_usable": {p.id: p.unusable_because for p in told},
+            "live_turns": desk.router.live,
+        }
+
+    @app.get("/providers")
+    async def providers() -> JSON:
+        listed = [p for p in desk.config().providers.values() if p.usable or p.named]
+        rows = {p.id: _provider(desk, p) for p in listed}
+        return {"total": len(rows), "healthy": sum(r["healthy"] for r in rows.values()), "providers": rows}
+
+    @app.get("/api/requests")
+    async def requests() -> JSON:
+        limit = request.args.get("limit", default=50, type=int)
+        return {"requests": desk.recent.summaries(max(1, min(limit, 500)))}
+
+    @app.get("/api/requests/<request_id>")
+    async def explained(request_id: str) -> JSON | Response:
+        told = desk.recent.explain(request_id)
+        if told is None:
+            message = f"no request {request_id} among the last {desk.recent.kept}"
+            return Response(error_body(error_type(404), message, _request_id()), 404, content_type="application/json")
+        return told
+
+    return app
+
+
+def _request_id() -> str:
+    return str(request.headers.get(REQUEST_ID.decode(), ""))
+
+
+def _provider(desk: Desk, provider: Provider) -> JSON:
+    """Health is kept per model; a provider is healthy while none of its models is ejected."""
+    models = sorted(
+        {c.model for chain in desk.config().chains.values() for c in chain.candidates if c.provider == provider.id}
+    )
+    rows: JSON = {}
+    for model in models:
+        candidate = Candidate(provider.id, model)
+        state, wait_s = desk.books.breakers.state(candidate, desk.at())
+        rows[model] = {
+            "breaker": state,
+            "back_in_s": round(wait_s, 1),
+            "failures_in_a_row": desk.books.breakers.failures(candidate),
+            "last_ejection": desk.books.breakers.reason(candidate),
+            "in_flight": desk.books.load.in_flight(candidate.name),
+            "time_to_first_content_s": desk.books.load.ttfc_s(candidate.name, desk.at()),
+        }
+    blocked_s, reason = desk.books.scopes.block_wait_s(provider.id, 0, desk.at())
+    return {
+        "type": provider.wire,
+        "base_url": provider.base_url,
+        "enabled": provider.enabled,
+        "usable": provider.usable,
+        "why_not": provider.unusable_because,
+        "healthy": provider.usable and all(r["breaker"] == "closed" for r in rows.values()),
+        "failures": sum(r["failures_in_a_row"] for r in rows.values()),
+        "keys": len(provider.keys),
+        "scope": str(provider.scope),
+        "blocked_s": round(blocked_s, 1),
+        "blocked_because": reason,
+        "models": rows,
+    }

@@ -1,0 +1,301 @@
+"""The composition root: argv, environment, files and signals come in here, and nowhere else.
+
+Everything is built once, passed in, and closed; no other module keeps state of its own. hypercorn serves, but its main does
+not suit: it handles no signals by itself, cuts streams when it drains, and turns a crash into exit code 0. So the main here
+is our own. The server runs in one nursery with what it needs; a signal begins a drain in which live streams have time, and
+those still running then get an honest ending; a second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+import hypercorn.trio
+import hypercorn.trio.run
+import trio
+from hypercorn.config import Config as Hypercorn
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.trio.tcp_server import TCPServer
+
+from engine import Books, EventBus, LocalGate, Router, Transport
+from engine.config import Config, Provider, check_exposure, load
+from engine.observers.recent import Recent
+from routes import Access, App, Desk, Front, hide_late_disconnect, people
+from transports import AnthropicHTTP, Rehearsal, StreamingTransport, answering, load_catalogue
+
+#: A reader that takes nothing for this long (ms) is dropped by the kernel, zero window included, where it can (Linux).
+USER_TIMEOUT_MS = 30_000
+#: Room for connections that arrive together: an agent starts dozens.
+BACKLOG = 2048
+#: After the drain, time for endings to reach their clients, in seconds.
+ENDINGS_S = 3.0
+
+
+class StartError(Exception):
+    """The server cannot start. The text is for the user: what, and what to do."""
+
+
+def product_version() -> str:
+    """The installed distribution's version."""
+    try:
+        return version("hedgerow")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+# Configuration.
+
+
+def config_file(option: str | None, environ: Mapping[str, str]) -> Path | None:
+    """The configuration's file: option, HEDGEROW_CONFIG, ./config.toml, ~/.config/hedgerow/config.toml, in this order.
+
+    None where there is none: then the built-in chain is all there is. Raises StartError where a named file is missing.
+    """
+    named = option or environ.get("HEDGEROW_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise StartError(f"{named}: there is no such file (from {'--config' if option else 'HEDGEROW_CONFIG'})")
+        return Path(named)
+    homes = (Path("config.toml"), Path.home() / ".config" / "hedgerow" / "config.toml")
+    return next((path for path in homes if path.is_file()), None)
+
+
+def read_config(
+    option: str | None, environ: Mapping[str, str], *, found: Mapping[str, str | None] | None = None
+) -> Config:
+    """The configuration in force. `found` are the local runtimes that answer. Raises ConfigError, StartError."""
+    path = config_file(option, environ)
+    try:
+        text = path.read_text(encoding="utf-8") if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(f"{path}: cannot be read: {error}") from error
+    name = str(path) if path else "built-in configuration"
+    return load(text, file=name, catalogue=load_catalogue(), environ=environ, answering=dict(found or {}))
+
+
+async def find_local(config: Config) -> dict[str, str | None]:
+    """The local runtimes that answer on this machine."""
+    http = StreamingTransport()
+    try:
+        return await answering(http, config.providers.values())
+    finally:
+        await http.aclose()
+
+
+# Building.
+
+
+@attrs.define(eq=False)
+class Built:
+    """The parts of one server. `app` is the ASGI application; `config` may be replaced while it runs."""
+
+    config: Config
+    bus: EventBus
+    books: Books
+    router: Router
+    recent: Recent
+    http: StreamingTransport
+    app: App
+
+
+def build(
+    config: Config,
+    *,
+    log: Callable[[Access], None] = lambda _: None,
+    wall_s: Callable[[], float] = time.time,  # noqa: TID251 - the one place where the wall clock comes in
+) -> Built:
+    """Everything, wired and not yet running. `log` takes the access log, `wall_s` gives the time of day."""
+    http = StreamingTransport()
+    transports: dict[str, Transport] = {
+        "anthropic": AnthropicHTTP(http, wall_s),
+        "rehearsal": Rehearsal(_advice(config)),
+    }
+
+    def current() -> Config:
+        return built.config
+
+    def transport(provider: Provider) -> Transport:
+        return transports[provider.wire]
+
+    books = Books.of(current)
+    recent = Recent()
+    bus = EventBus()
+    books.register(bus)
+    bus.add(recent.fold)
+    router = Router(
+        config=current, books=books, bus=bus, gate=LocalGate(books, current), transports=transport, wall_s=wall_s
+    )
+    desk = Desk(
+        version=product_version(),
+        config=current,
+        books=books,
+        router=router,
+        recent=recent,
+        wall_s=wall_s,
+        at=trio.current_time,
+    )
+    people_app = hide_late_disconnect(cast(App, people(desk)))
+    front = Front(config=current, router=router, bus=bus, people=people_app, log=log)
+    built = Built(config=config, bus=bus, books=books, router=router, recent=recent, http=http, app=front)
+    return built
+
+
+def _advice(config: Config) -> str:
+    """What somebody without a usable provider should do."""
+    return (
+        "To get real answers, set a provider's key in the environment, for example OPENROUTER_API_KEY, DEEPSEEK_API_KEY "
+        "or ZAI_API_KEY, or start a local runtime such as llama.cpp or Ollama; then start hedgerow again. "
+        "`hedgerow demo` shows what a chain does."
+    )
+
+
+def create_app() -> App:
+    """The ASGI application for a hypercorn of one's own: `hypercorn -k trio "server:create_app()"`.
+
+    Reads the environment and the configuration file like `serve`; local runtimes are used only where the file names them.
+    """
+    config = read_config(None, os.environ)
+    return build(config).app
+
+
+# Serving.
+
+
+class PatientTCPServer(TCPServer):
+    """hypercorn's connection, with a deadline for writes and no unread remains.
+
+    hypercorn 0.18 writes inside a shielded scope without a deadline, so a client that stops reading can never be given up:
+    it holds its provider open, and shutdown too. Tested against `hypercorn==0.18.*`, which is pinned for this.
+    """
+
+    write_s: float = 30.0
+
+    async def protocol_send(self, event: Event) -> None:
+        if not isinstance(event, RawData):
+            await super().protocol_send(event)
+            return
+        async with self.send_lock:
+            try:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + self.write_s) as scope:
+                    await self.stream.send_all(event.data)
+                broken = scope.cancelled_caught
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                broken = True
+        if broken:
+            await trio.aclose_forcefully(self.stream)
+            await self.protocol.handle(Closed())
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, port 0 for a free one. Raises StartError naming what is in the way."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"port {port} on {host} is taken: stop what listens there, or choose another with --bind"
+            ) from None
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    sock.setblocking(False)
+    return sock
+
+
+def address(sock: socket.socket) -> str:
+    """The URL of a listening socket, as a client on this machine should write it."""
+    host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def hypercorn_config(config: Config, sock: socket.socket) -> Hypercorn:
+    """hypercorn's settings, each for a reason measured (its default in brackets)."""
+    settings = Hypercorn()
+    settings.bind = [f"fd://{sock.detach()}"]
+    settings.graceful_timeout = config.server.drain_s + ENDINGS_S + 2  # [3] cuts live streams; ours ends them before
+    settings.keep_alive_timeout = 75  # [5] makes clients reconnect between turns
+    settings.keep_alive_max_requests = 1_000_000  # [1000] closes a busy connection under its client
+    settings.backlog = BACKLOG  # [100]
+    settings.read_timeout = None  # [None] anything else kills a stream whose client only listens
+    settings.alpn_protocols = ["http/1.1"]  # [h2 too] h2 has no back-pressure there
+    settings.websocket_ping_interval = 20  # [None]
+    settings.include_server_header = False  # [True]
+    settings.accesslog = None  # the front keeps its own
+    settings.loglevel = "WARNING"  # [INFO]
+    return settings
+
+
+async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any] = lambda: None) -> None:
+    """Serve until a signal, then drain. Returns when all is closed; a crash of any part raises."""
+    server = built.config.server
+    PatientTCPServer.write_s = server.write_s
+    hypercorn.trio.run.TCPServer = PatientTCPServer  # type: ignore[attr-defined]
+    settings = hypercorn_config(built.config, sock)
+    stop = trio.Event()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def on_signals() -> None:
+                async for _ in signals:
+                    if stop.is_set():
+                        nursery.cancel_scope.cancel()
+                        return
+                    stop.set()
+                    nursery.start_soon(drain)
+
+            async def drain() -> None:
+                """Those under way have their time; then each is ended."""
+                built.router.refuse_new()
+                with trio.move_on_after(server.drain_s):
+                    await built.router.idle()
+                built.router.shut_down()
+
+            async def swept() -> None:
+                while True:
+                    await trio.sleep(30)
+                    await built.http.sweep()
+
+            nursery.start_soon(on_signals)
+            nursery.start_soon(swept)
+            started()
+            await hypercorn.trio.serve(built.app, settings, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+            nursery.cancel_scope.cancel()
+    with trio.move_on_after(1, shield=True):
+        await built.http.aclose()
+
+
+def bound(config: Config, bind: str | None) -> Config:
+    """The configuration with `HOST:PORT` from the command line. Raises StartError where it is malformed or exposed."""
+    if bind is not None:
+        host, _, port = bind.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise StartError(f"--bind: expected HOST:PORT, for example 127.0.0.1:8082, got '{bind}'")
+        server = attrs.evolve(config.server, host=host.strip("[]"), port=int(port))
+        config = attrs.evolve(config, server=server)
+    exposed = check_exposure(config.server)
+    if exposed:
+        raise StartError(exposed)
+    return config
+
+
+if __name__ == "__main__":
+    from cli.main import main
+
+    main(["serve", *sys.argv[1:]])

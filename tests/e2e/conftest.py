@@ -1,0 +1,45 @@
+"""Fixtures of the end-to-end tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from .claude import find_claude
+from .proxy import configuration, running_proxy
+from .upstream import Upstream, serving
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """A healthy scripted upstream."""
+    async with serving() as running:
+        yield running
+
+
+@pytest.fixture(params=["direct", "hedgerow"])
+async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[str]:
+    """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it."""
+    if request.param == "direct":
+        yield upstream.base_url
+        return
+    config = configuration({"only": upstream.base_url}, ["only/claude-sonnet-5-5"])
+    async with running_proxy(config) as proxy:
+        yield proxy.base_url
+
+
+@pytest.fixture(scope="session")
+def claude_binary() -> Path:
+    """The real Claude Code; skips where it can be neither found nor installed."""
+    return find_claude()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of recordings and model tools that stands beside the repository; skips where it is absent."""
+    folder = Path(__file__).parents[2].parent / "shared"
+    if not (folder / "replay").is_dir():
+        pytest.skip("needs the folder 'shared' (recorded streams, replay and llama tools) beside the repository")
+    return folder

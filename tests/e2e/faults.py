@@ -1,0 +1,272 @@
+"""The ways in which a provider fails, as a table from a name to what its socket does.
+
+A fault is written `name` or `name:number` (`silence:30`, `429-retry-after:120`, `dribble:7`). It turns the right answer
+into a sequence of actions, lazily, so that an answer may also never end. Nothing here touches a socket; the same table
+serves a fault named by URL prefix, by model name or by server.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+
+import attrs
+
+from .wire import (
+    Message,
+    block_deltas,
+    block_start,
+    block_stop,
+    error_body,
+    frames,
+    message_end,
+    message_start,
+    sse,
+    whole,
+)
+
+
+@attrs.frozen
+class Head:
+    """Status line and headers; the framing is chunked, as providers do it."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+
+
+@attrs.frozen
+class Send:
+    """Body bytes, written to the socket at once and by themselves."""
+
+    data: bytes
+
+
+@attrs.frozen
+class Pause:
+    """Seconds of silence."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Reset:
+    """Drop the connection with a TCP reset."""
+
+
+@attrs.frozen
+class Cut:
+    """Close the connection in an orderly way where more was due."""
+
+
+Action = Head | Send | Pause | Reset | Cut
+
+
+@attrs.frozen
+class Due:
+    """What is due: the right answer, whether as a stream, and the fault's number (None: not given)."""
+
+    message: Message
+    stream: bool
+    number: float | None = None
+
+    def seconds(self, default: float) -> float:
+        """The fault's number, or `default`."""
+        return default if self.number is None else self.number
+
+    @property
+    def head(self) -> Head:
+        """The head of a right answer."""
+        kind = "text/event-stream; charset=utf-8" if self.stream else "application/json"
+        return Head(200, (("content-type", kind), ("request-id", f"req_{self.message.id}")))
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """The body of a right answer: frame by frame, or JSON in two halves."""
+        if self.stream:
+            return list(frames(self.message))
+        body = json.dumps(whole(self.message)).encode()
+        return [body[: len(body) // 2], body[len(body) // 2 :]]
+
+    def split(self, delta: str) -> tuple[list[bytes], list[bytes]]:
+        """The body cut after the middle one of its deltas of type `delta`; without any the second part is empty."""
+        pieces = self.pieces
+        if not self.stream:
+            return pieces[:1], pieces[1:]
+        places = [at for at, piece in enumerate(pieces) if f'"type":"{delta}"'.encode() in piece]
+        at = places[len(places) // 2] + 1 if places else len(pieces)
+        return pieces[:at], pieces[at:]
+
+
+def parse(fault: str) -> tuple[str, float | None]:
+    """`silence:30` -> ("silence", 30.0). Raises ValueError when no such fault exists or the number is none."""
+    name, _, number = fault.partition(":")
+    if name not in _FAULTS:
+        raise ValueError(f"no fault named {name!r}; there are {', '.join(NAMES)}")
+    return name, float(number) if number else None
+
+
+def is_fault(text: str) -> bool:
+    """Whether `text` names a fault."""
+    return text.partition(":")[0] in _FAULTS
+
+
+def actions(fault: str, message: Message, *, stream: bool) -> Iterator[Action]:
+    """What the socket does for `fault` ("" or "healthy": the right answer) where `message` is due."""
+    name, number = parse(fault or "healthy")
+    return _FAULTS[name](Due(message, stream, number))
+
+
+def _healthy(due: Due) -> Iterator[Action]:
+    yield due.head
+    yield from map(Send, due.pieces)
+
+
+def _error(status: int, kind: str, *, retry_after: float | None = None) -> Callable[[Due], Iterator[Action]]:
+    def answer(due: Due) -> Iterator[Action]:
+        headers = [("content-type", "application/json"), ("request-id", f"req_{due.message.id}")]
+        if retry_after is not None:
+            headers.append(("retry-after", f"{due.seconds(retry_after):g}"))
+        yield Head(status, tuple(headers))
+        yield Send(json.dumps(error_body(kind, f"scripted {status}")).encode())
+
+    return answer
+
+
+def _reset(due: Due) -> Iterator[Action]:
+    yield Reset()
+
+
+def _close(due: Due) -> Iterator[Action]:
+    yield Cut()
+
+
+def _html(due: Due) -> Iterator[Action]:
+    yield Head(200, (("content-type", "text/html"),))
+    yield Send(b"<!doctype html><title>Sign in</title><p>Please sign in to the hotel network.")
+
+
+def _empty(due: Due) -> Iterator[Action]:
+    yield due.head
+
+
+def _error_event(due: Due) -> Iterator[Action]:
+    yield due.head
+    yield Send(message_start(due.message))
+    yield Send(sse(error_body("overloaded_error", "scripted error event")))
+
+
+def _error_midway(due: Due) -> Iterator[Action]:
+    before, _ = due.split("text_delta")
+    yield due.head
+    yield from map(Send, before)
+    yield Send(sse(error_body("api_error", "scripted error event after text")))
+
+
+def _hollow(due: Due) -> Iterator[Action]:
+    yield due.head
+    yield Send(message_start(due.message))
+
+
+def _silence(due: Due) -> Iterator[Action]:
+    yield Pause(due.seconds(30))
+    yield from _healthy(due)
+
+
+def _silent_end(due: Due) -> Iterator[Action]:
+    yield due.head
+    yield Send(message_start(due.message))
+    yield Pause(due.seconds(30))
+
+
+def _slow(due: Due) -> Iterator[Action]:
+    pieces = due.pieces
+    yield due.head
+    yield Send(pieces[0])
+    yield Pause(due.seconds(2))
+    yield from map(Send, pieces[1:])
+
+
+def _stall(due: Due) -> Iterator[Action]:
+    before, after = due.split("text_delta")
+    yield due.head
+    yield from map(Send, before)
+    yield Pause(due.seconds(30))
+    yield from map(Send, after)
+
+
+def _endless(due: Due) -> Iterator[Action]:
+    yield due.head
+    yield Send(message_start(due.message))
+    yield Send(sse({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}))
+    for tick in itertools.count():
+        delta = {"type": "text_delta", "text": f"tick {tick} "}
+        yield Send(sse({"type": "content_block_delta", "index": 0, "delta": delta}))
+        yield Pause(due.seconds(0.02))
+
+
+def _broken(delta: str, how: Reset | Cut) -> Callable[[Due], Iterator[Action]]:
+    def answer(due: Due) -> Iterator[Action]:
+        before, after = due.split(delta)
+        yield due.head
+        yield from map(Send, before)
+        if after:
+            yield how
+
+    return answer
+
+
+def _overlap(due: Due) -> Iterator[Action]:
+    """Block n starts before block n - 1 stops, as llama.cpp's Messages endpoint does it."""
+    if not due.stream:
+        yield from _healthy(due)
+        return
+    yield due.head
+    yield Send(message_start(due.message))
+    last = len(due.message.blocks) - 1
+    for index, block in enumerate(due.message.blocks):
+        yield Send(block_start(block, index))
+        if index:
+            yield Send(block_stop(index - 1))
+        yield from map(Send, block_deltas(block, index))
+        if index == last:
+            yield Send(block_stop(index))
+    yield from map(Send, message_end(due.message))
+
+
+def _dribble(due: Due) -> Iterator[Action]:
+    body, size = b"".join(due.pieces), int(due.seconds(1))
+    yield due.head
+    yield from (Send(body[at : at + size]) for at in range(0, len(body), size))
+
+
+_FAULTS: Mapping[str, Callable[[Due], Iterator[Action]]] = {
+    "healthy": _healthy,
+    "401": _error(401, "authentication_error"),
+    "403": _error(403, "permission_error"),
+    "404": _error(404, "not_found_error"),
+    "429": _error(429, "rate_limit_error"),
+    "429-retry-after": _error(429, "rate_limit_error", retry_after=2),
+    "500": _error(500, "api_error"),
+    "529": _error(529, "overloaded_error"),
+    "close": _close,
+    "cut-text": _broken("text_delta", Cut()),
+    "cut-tool": _broken("input_json_delta", Cut()),
+    "dribble": _dribble,
+    "empty": _empty,
+    "endless": _endless,
+    "error-event": _error_event,
+    "error-midway": _error_midway,
+    "hollow": _hollow,
+    "html": _html,
+    "overlap": _overlap,
+    "reset": _reset,
+    "reset-text": _broken("text_delta", Reset()),
+    "reset-tool": _broken("input_json_delta", Reset()),
+    "silence": _silence,
+    "silent-end": _silent_end,
+    "slow": _slow,
+    "stall": _stall,
+}
+
+NAMES = tuple(sorted(_FAULTS))

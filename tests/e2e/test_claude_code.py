@@ -1,0 +1,268 @@
+"""The real Claude Code through the real proxy: it works, and it never learns that a candidate failed.
+
+"Never learns" is checked from both ends: the client reports one result, no error and no retry, and the second upstream
+was asked exactly once for each turn. Each fault is also shown to Claude Code without the proxy, where it must be seen;
+otherwise the check would prove nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import trio
+
+from .claude import ClaudeCode, Run, run_together
+from .proxy import pair, running_proxy
+from .raw import raw_turn
+from .upstream import Exchange, Upstream, refusing, serving
+
+pytestmark = pytest.mark.real
+
+BEFORE_CONTENT = (
+    "401",
+    "429",
+    "429-retry-after:2",
+    "500",
+    "529",
+    "refused",
+    "reset",
+    "close",
+    "html",
+    "empty",
+    "error-event",
+    "hollow",
+)
+
+ClaudeAt = Callable[[str], ClaudeCode]
+
+
+@pytest.fixture
+def claude_at(claude_binary: Path, tmp_path: Path) -> ClaudeAt:
+    """Makes a Claude Code with a home of its own, pointed at a base URL."""
+
+    def make(base_url: str) -> ClaudeCode:
+        home = tmp_path / f"home{len(list(tmp_path.iterdir()))}"
+        home.mkdir()
+        return ClaudeCode(claude_binary, home, base_url)
+
+    return make
+
+
+@contextmanager
+def at_fault(first: Upstream, fault: str) -> Iterator[str]:
+    """The base URL of a first candidate with this fault; a refusing port has no upstream at all."""
+    if fault == "refused":
+        with refusing() as url:
+            yield url
+    else:
+        first.fault = fault
+        yield first.base_url
+
+
+def assert_clean(run: Run, text: str) -> None:
+    """One result with this text (spaces apart), no error, nothing retried."""
+    assert run.is_clean, str(run)
+    assert " ".join(run.text.split()) == text, str(run)
+
+
+def endings(exchanges: list[Exchange]) -> list[str]:
+    """How each of them ended."""
+    return [exchange.ending for exchange in exchanges]
+
+
+def files_of(claude: ClaudeCode) -> tuple[str, Path]:
+    """The tool loop's script, with a file to read that is there, and the file it will append to."""
+    source, target = claude.home / "in.txt", claude.home / "out.txt"
+    source.write_text("word-apple\n")
+    return f"[[loop {source} {target}]]", target
+
+
+async def test_a_plain_turn(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
+    """One request, one answer."""
+    assert_clean(await claude_at(door).run("[[say hello from the far side]]"), "hello from the far side")
+    assert endings(upstream.asked) == ["finished"]
+
+
+async def test_a_turn_with_json_output(claude_at: ClaudeAt, door: str) -> None:
+    """`--output-format json` prints the result alone."""
+    run = await claude_at(door).run("[[say hello]]", output="json")
+    assert_clean(run, "hello")
+    assert len(run.events) == 1
+
+
+async def test_thinking_and_its_signature_come_back_whole(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
+    """The second turn sends the first one's thinking block back, with the signature unharmed."""
+    claude = claude_at(door)
+    first = await claude.run("[[think forty two]]")
+    assert_clean(first, "forty two")
+    assert_clean(await claude.run("[[recall]]", resume=first.session), "I said: forty two")
+    blocks = [
+        block
+        for message in upstream.asked[-1].body["messages"]
+        if message["role"] == "assistant"
+        for block in message["content"]
+    ]
+    assert [block["signature"] for block in blocks if block["type"] == "thinking"] == ["c2NyaXB0ZWQ="]
+
+
+async def test_a_tool_loop_runs_its_side_effect_exactly_once(
+    claude_at: ClaudeAt, door: str, upstream: Upstream
+) -> None:
+    """Read, then Bash with what was read: the file has one line afterwards."""
+    claude = claude_at(door)
+    script, target = files_of(claude)
+    assert_clean(await claude.run(script), "The loop is over: appended")
+    assert target.read_text() == "word-apple\n"
+    assert endings(upstream.asked) == ["finished"] * 3
+
+
+async def test_two_tools_in_one_message(claude_at: ClaudeAt, door: str) -> None:
+    """Both run, once each."""
+    claude = claude_at(door)
+    script, target = files_of(claude)
+    run = await claude.run(script.replace("loop", "both"))
+    assert run.is_clean, str(run)
+    assert "word-apple" in run.text
+    assert target.read_text() == "both\n"
+
+
+async def test_an_image_that_was_read_arrives(claude_at: ClaudeAt, door: str) -> None:
+    """Read of a PNG gives a tool result with an image in it."""
+    claude = claude_at(door)
+    picture = claude.home / "dot.png"
+    picture.write_bytes(PNG)
+    run = await claude.run(f"[[look {picture}]]")
+    assert run.is_clean, str(run)
+    assert run.text.startswith("I see image/"), str(run)
+
+
+async def test_a_resumed_session_remembers(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
+    """`--resume` sends the history under the same session id."""
+    claude = claude_at(door)
+    first = await claude.run("[[say pineapple]]")
+    second = await claude.run("[[recall]]", resume=first.session)
+    assert_clean(second, "I said: pineapple")
+    assert second.session == first.session
+    assert len({exchange.headers["x-claude-code-session-id"] for exchange in upstream.asked}) == 1
+
+
+async def test_four_sessions_at_once_do_not_mix(claude_at: ClaudeAt, door: str) -> None:
+    """Each has a tool loop of its own, and gets its own answers."""
+    clients = [claude_at(door) for _ in range(4)]
+    scripts = [files_of(claude) for claude in clients]
+    for number, claude in enumerate(clients):
+        (claude.home / "in.txt").write_text(f"word-number{number}\n")
+    runs = await run_together([(claude, script) for claude, (script, _) in zip(clients, scripts, strict=True)])
+    for number, (run, (_, target)) in enumerate(zip(runs, scripts, strict=True)):
+        assert_clean(run, "The loop is over: appended")
+        assert target.read_text() == f"word-number{number}\n"
+
+
+async def test_a_sub_agent_answers_its_parent(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
+    """The agent's own request is marked with its id, and its words reach the parent's result."""
+    run = await claude_at(door).run("[[agent pineapple]]")
+    assert run.is_clean, str(run)
+    assert "sub-agent: pineapple" in run.text, str(run)
+    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, True, False]
+
+
+@pytest.mark.parametrize("fault", BEFORE_CONTENT)
+async def test_a_candidate_that_fails_before_content_is_invisible(claude_at: ClaudeAt, fault: str) -> None:
+    """The first candidate fails; the turn is the second's, asked once."""
+    async with serving("first") as first, serving("second") as second:
+        with at_fault(first, fault) as url:
+            async with running_proxy(pair(url, second.base_url)) as proxy:
+                assert_clean(await claude_at(proxy.base_url).run("[[say over the hedge]]"), "over the hedge")
+    assert len(first.asked) == (0 if fault == "refused" else 1)
+    assert endings(second.asked) == ["finished"]
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "refused", "reset", "error-event", "hollow"])
+async def test_a_tool_loop_over_a_failing_candidate_runs_once(claude_at: ClaudeAt, fault: str) -> None:
+    """Three turns, each served by the second candidate, and one line in the file."""
+    async with serving("first") as first, serving("second") as second:
+        with at_fault(first, fault) as url:
+            async with running_proxy(pair(url, second.base_url)) as proxy:
+                claude = claude_at(proxy.base_url)
+                script, target = files_of(claude)
+                assert_clean(await claude.run(script), "The loop is over: appended")
+    assert target.read_text() == "word-apple\n"
+    assert endings(second.asked) == ["finished"] * 3
+
+
+@pytest.mark.parametrize("fault", ["cut-text", "reset-text", "error-midway"])
+async def test_a_text_that_breaks_off_is_finished_by_the_next_candidate(claude_at: ClaudeAt, fault: str) -> None:
+    """Claude Code shows the whole text once and has retried nothing."""
+    words = "one two three four five six seven eight"
+    async with serving("first", fault) as first, serving("second") as second:
+        async with running_proxy(pair(first.base_url, second.base_url)) as proxy:
+            assert_clean(await claude_at(proxy.base_url).run(f"[[say {words}]]"), words)
+    assert len(first.asked) == 1
+    assert endings(second.asked) == ["finished"]
+
+
+@pytest.mark.parametrize("fault", ["cut-tool", "reset-tool"])
+async def test_half_a_tool_call_is_neither_run_nor_lost(claude_at: ClaudeAt, fault: str) -> None:
+    """Both tool turns break in mid call and are asked again elsewhere; the side effect happens once."""
+    async with serving("first", fault) as first, serving("second") as second:
+        async with running_proxy(pair(first.base_url, second.base_url)) as proxy:
+            claude = claude_at(proxy.base_url)
+            script, target = files_of(claude)
+            assert_clean(await claude.run(script), "The loop is over: appended")
+    assert target.read_text() == "word-apple\n"
+    assert len(first.asked) == 3
+    assert endings(second.asked) == ["finished"] * 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "who"),
+    [("silence:30", ["first"] * 2), ("silent-end:30", ["second"] * 2)],
+    ids=["then-answers", "then-ends-without-content"],
+)
+async def test_half_a_minute_of_silence_is_bridged_by_pings(claude_at: ClaudeAt, fault: str, who: list[str]) -> None:
+    """Claude Code and a raw client wait side by side: no retry, and a ping at least every 15 s."""
+    timeout = '{ kind = "first-content-timeout", s = 40 }'
+    runs: list[Run] = []
+    async with serving("first", fault) as first, serving("second") as second:
+        async with running_proxy(pair(first.base_url, second.base_url, timeout)) as proxy:
+
+            async def turn() -> None:
+                runs.append(await claude_at(proxy.base_url).run("[[say patience]]"))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(turn)
+                async with raw_turn(proxy.base_url, "[[say patience]]") as raw:
+                    while await raw.more():
+                        pass
+    assert_clean(runs[0], "patience")
+    reading = raw.reading()
+    assert reading.faults == []
+    assert (reading.text, reading.error) == ("patience", None)
+    assert reading.pings >= 2
+    gaps = [later - earlier for earlier, later in pairwise([0.0, *raw.arrivals])]
+    assert max(gaps) < 15, raw.arrivals
+    served = [up.name for up in (first, second) for exchange in up.asked if exchange.ending == "finished"]
+    assert [name for name in served if name == who[0]] == who
+    assert len(second.asked) == who.count("second")
+
+
+@pytest.mark.parametrize("fault", [*BEFORE_CONTENT, "cut-text", "error-midway"])
+async def test_without_the_proxy_claude_code_does_see_the_fault(claude_at: ClaudeAt, fault: str) -> None:
+    """With one retry allowed, each of them costs at least that: so a clean run through the proxy means something."""
+    async with serving() as upstream:
+        with at_fault(upstream, fault) as url:
+            claude = claude_at(url)
+            impatient = ClaudeCode(claude.binary, claude.home, url, env={"CLAUDE_CODE_MAX_RETRIES": "1"})
+            run = await impatient.run("[[say one two three]]")
+    assert not run.is_clean, str(run)
+
+
+# One black pixel.
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
+)

@@ -1,0 +1,289 @@
+"""A scripted Anthropic provider on a loopback port, which remembers how every exchange went.
+
+A mock inside the client's process would prove nothing about sockets: whether a loser's connection is really closed, and
+when, is only visible from the other end of it. So this is a server of its own (h11 over a Trio stream) that watches its
+socket while it answers: an `Exchange` says when the request came, what was sent, when it was over and who ended it.
+
+    python -m tests.e2e.upstream --port 8090 [--fault 429]
+
+What it says is in `scripts`, how it fails in `faults`. A fault is chosen by URL prefix (`/reset/v1/messages`), else by
+the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own `fault`. `GET /log` returns the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import attrs
+import h11
+import trio
+
+from .errors import lone_errors_bare
+from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse
+from .scripts import Ask, answer
+from .wire import make_message
+
+Ending = Literal["open", "finished", "client-left", "reset", "cut"]
+
+MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """One request and what became of it; times are `trio.current_time()` seconds.
+
+    `ending` is `finished` (all sent), `client-left` (the other side closed, noticed at `ended`; whether that shows as a
+    FIN or a reset depends on what lay unread in its socket), `reset` or `cut` (the script's own doing), or `open`.
+    """
+
+    number: int
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    fault: str
+    arrived: float
+    head_sent: float | None = None
+    ended: float | None = None
+    ending: Ending = "open"
+    sent: int = 0
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def is_message(self) -> bool:
+        """Whether this asked for inference (count_tokens does not)."""
+        return self.method == "POST" and self.path.endswith("/v1/messages")
+
+    @property
+    def agent(self) -> str:
+        """The sub-agent's id, "" for the main conversation."""
+        return self.headers.get("x-claude-code-agent-id", "")
+
+    @property
+    def is_title(self) -> bool:
+        """Whether this is Claude Code's request for a title."""
+        return Ask(self.body).is_title
+
+    def end(self, ending: Ending) -> None:
+        """Note the end; only the first one counts."""
+        if self.ending == "open":
+            self.ending, self.ended = ending, trio.current_time()
+            self.over.set()
+
+    def summary(self) -> dict[str, Any]:
+        """The exchange as JSON, without headers and messages."""
+        shown = ("number", "method", "path", "fault", "arrived", "head_sent", "ended", "ending", "sent", "agent")
+        return {**{name: getattr(self, name) for name in shown}, "model": self.body.get("model")}
+
+
+@attrs.define(eq=False)
+class Upstream:
+    """One scripted provider. `name` goes into the ids it makes up, so two upstreams never share one."""
+
+    name: str
+    fault: str = ""
+    port: int = 0
+    log: list[Exchange] = attrs.field(factory=list)
+    _news: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes as its base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def asked(self) -> list[Exchange]:
+        """The requests for inference so far."""
+        return [exchange for exchange in self.log if exchange.is_message]
+
+    async def until_asked(self, times: int = 1) -> Exchange:
+        """Wait until inference was asked for `times` times in all; return that request."""
+        while len(self.asked) < times:
+            await self._news.wait()
+        return self.asked[times - 1]
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection until either side ends it."""
+        connection = _Connection(stream)
+        with trio.CancelScope() as scope:
+            try:
+                while (request := await connection.next_request()) is not None:
+                    await self._serve(connection, *request)
+                    if not connection.reusable():
+                        break
+            except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
+                scope.cancel()  # the client is gone; the exchange, if there was one, has noted it
+        await trio.aclose_forcefully(stream)
+
+    async def _serve(self, connection: _Connection, request: h11.Request, body: bytes) -> None:
+        method, target = request.method.decode(), request.target.decode()
+        path = unquote(target.partition("?")[0])
+        headers = {name.decode().lower(): value.decode("latin-1") for name, value in request.headers}
+        parsed = json.loads(body) if body else {}
+        fault = self._fault_for(path, str(parsed.get("model", "")))
+        arrived = trio.current_time()
+        exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, fault, arrived)
+        self.log.append(exchange)
+        news, self._news = self._news, trio.Event()
+        news.set()
+        await connection.answer(exchange, self._answer(exchange, len(body)))
+
+    def _fault_for(self, path: str, model: str) -> str:
+        prefix, suffix = path.partition("/v1/")[0].strip("/"), model.rpartition("@")[2]
+        return next((text for text in (prefix, suffix) if is_fault(text)), self.fault)
+
+    def _answer(self, exchange: Exchange, size: int) -> Iterator[Action]:
+        if exchange.method == "HEAD":
+            return iter((Head(200, ()),))
+        if exchange.is_message:
+            blocks = answer(Ask(exchange.body, exchange.agent))
+            message = make_message(f"{self.name}{exchange.number}", str(exchange.body["model"]), blocks, size // 4)
+            return actions(exchange.fault, message, stream=bool(exchange.body.get("stream")))
+        if exchange.path.endswith("/v1/messages/count_tokens"):
+            return _json({"input_tokens": max(1, size // 4)})
+        if exchange.path.endswith("/v1/models"):
+            rows = [{"type": "model", "id": model, "display_name": model} for model in MODELS]
+            return _json({"data": rows, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]})
+        if exchange.path == "/log":
+            return _json([past.summary() for past in self.log])
+        return _json({})
+
+
+@asynccontextmanager
+async def serving(name: str = "up", fault: str = "", port: int = 0) -> AsyncIterator[Upstream]:
+    """Run an upstream on 127.0.0.1 while the block runs. Raises ValueError on a fault that does not exist."""
+    if fault:
+        parse(fault)
+    upstream = Upstream(name, fault)
+    with lone_errors_bare():
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, upstream.handle, port, host="127.0.0.1"))
+            upstream.port = listeners[0].socket.getsockname()[1]
+            yield upstream
+            nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """A base URL whose port refuses connections: bound, so that nobody else gets it, and never listening."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+class _Connection:
+    """h11 over one socket; while an answer is going out, a second task waits for the client to leave."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._h11 = h11.Connection(h11.SERVER)
+
+    async def next_request(self) -> tuple[h11.Request, bytes] | None:
+        """The next request with its body; None when the client closed between requests."""
+        request, body = None, bytearray()
+        while True:
+            event = self._h11.next_event()
+            match event:
+                case h11.NEED_DATA:
+                    if self._h11.they_are_waiting_for_100_continue:
+                        await self._stream.send_all(
+                            self._h11.send(h11.InformationalResponse(status_code=100, headers=[]))
+                        )
+                    self._h11.receive_data(await self._stream.receive_some(65536))
+                case h11.Request():
+                    request = event
+                case h11.Data():
+                    body += event.data
+                case h11.EndOfMessage():
+                    assert request is not None
+                    return request, bytes(body)
+                case _:
+                    return None
+
+    def reusable(self) -> bool:
+        """Whether another request may follow; prepares for it."""
+        if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
+            return False
+        self._h11.start_next_cycle()
+        return True
+
+    async def answer(self, exchange: Exchange, plan: Iterator[Action]) -> None:
+        """Carry out `plan`, and stop at once when the client leaves."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, exchange, nursery.cancel_scope)
+            try:
+                await self._carry_out(exchange, plan)
+            except trio.BrokenResourceError:
+                exchange.end("client-left")
+            nursery.cancel_scope.cancel()
+
+    async def _watch(self, exchange: Exchange, answering: trio.CancelScope) -> None:
+        try:
+            early = await self._stream.receive_some(65536)
+        except trio.BrokenResourceError:
+            exchange.end("client-left")
+        except trio.ClosedResourceError:
+            return  # closed by the script itself
+        else:
+            if early:  # a pipelined request: keep it; from now on a leaving client is noticed by writing only
+                self._h11.receive_data(early)
+                return
+            exchange.end("client-left")
+        answering.cancel()
+
+    async def _carry_out(self, exchange: Exchange, plan: Iterator[Action]) -> None:
+        for action in plan:
+            match action:
+                case Head(status, headers):
+                    framing = ("transfer-encoding", "chunked")
+                    await self._send(exchange, h11.Response(status_code=status, headers=[*headers, framing]))
+                    exchange.head_sent = trio.current_time()
+                case Send(data):
+                    await self._send(exchange, h11.Data(data=data))
+                case Pause(seconds):
+                    await trio.sleep(seconds)
+                case Reset() | Cut():
+                    exchange.end("reset" if isinstance(action, Reset) else "cut")
+                    if isinstance(action, Reset):  # linger 0: close() sends RST instead of FIN
+                        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self._stream.socket.close()
+                    return
+        await self._send(exchange, h11.EndOfMessage())
+        exchange.end("finished")
+
+    async def _send(self, exchange: Exchange, event: h11.Event) -> None:
+        data = self._h11.send(event)
+        if data:
+            await self._stream.send_all(data)
+            exchange.sent += len(data)
+
+
+def _json(value: Any) -> Iterator[Action]:
+    yield Head(200, (("content-type", "application/json"),))
+    yield Send(json.dumps(value).encode())
+
+
+async def _main(port: int, fault: str, say: Callable[[str], None]) -> None:
+    async with serving(fault=fault, port=port) as upstream:
+        say(f"scripted upstream on {upstream.base_url}, fault: {fault or 'none'}")
+        shown = 0
+        while True:
+            await upstream.until_asked(shown + 1)
+            exchange, shown = upstream.asked[shown], shown + 1
+            say(json.dumps({**exchange.summary(), "script": Ask(exchange.body).turn().name}))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="A scripted Anthropic provider on loopback.")
+    parser.add_argument("--port", type=int, default=8090)
+    parser.add_argument("--fault", default="", help="how every answer fails, e.g. 429 or silence:30")
+    options = parser.parse_args()
+    trio.run(_main, options.port, options.fault, partial(print, flush=True))

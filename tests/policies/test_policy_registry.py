@@ -1,0 +1,191 @@
+"""From a name in a file to a class: ours, a distribution's, a single file's, or a refusal that helps."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from policies import KINDS, PLANNED, Hedge, PolicyError, arguments, kebab, policy_class
+from policies import _registry as registry
+
+SOURCE = '''
+import attrs
+from policies import Phase, Plan, Policy, View
+
+@attrs.frozen
+class Backwards(Policy):
+    """The other way round."""
+
+    phase = Phase.ORDER
+
+    def apply(self, plan: Plan, view: View) -> Plan:
+        return attrs.evolve(plan, steps=plan.steps[::-1])
+
+not_a_policy = 3
+'''
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
+    """The entry points that seem to be installed; the group must be ours."""
+    points: list[EntryPoint] = []
+
+    def entry_points(*, group: str) -> list[EntryPoint]:
+        return [point for point in points if point.group == group]
+
+    monkeypatch.setattr(registry, "entry_points", entry_points)
+    return points
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a user's module, which lies on the path."""
+    (tmp_path / "users_policies.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "users_policies"
+
+
+def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
+    """The names that the design lists, and no others."""
+    assert set(KINDS) == {
+        *("silent-skip", "require-capability", "unlimited-scope"),
+        *("in-order", "least-loaded"),
+        *("sequence", "hedge", "race"),
+        *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
+        "commit-at",
+    }
+    for kind, cls in KINDS.items():
+        assert kebab(cls.__name__) == cls.kind() == kind
+        assert policy_class(kind) is cls
+
+
+def test_nothing_is_both_built_and_planned() -> None:
+    """A policy that arrives leaves the list of those that are missing."""
+    assert not PLANNED & KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", sorted(PLANNED))
+def test_a_planned_policy_is_refused_by_name(kind: str) -> None:
+    """It exists in the documents: 'unknown' would send the reader looking for a typo."""
+    with pytest.raises(
+        PolicyError, match=f"policy '{kind}' is not available in this version; available: silent-skip, "
+    ):
+        policy_class(kind)
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("least-lodaed", "least-loaded"),
+        ("LeastLoaded", "least-loaded"),
+        ("hegde", "hedge"),
+        ("silent_skip", "silent-skip"),
+        ("stiky", "sticky"),
+    ],
+)
+def test_an_unknown_policy_is_refused_with_the_nearest_name(typo: str, meant: str) -> None:
+    """A planned one is near too: the next message then says that it is not there yet."""
+    with pytest.raises(PolicyError, match=rf"unknown policy '{typo}' \(did you mean '{meant}'\?\); available: silent"):
+        policy_class(typo)
+
+
+def test_a_name_near_nothing_gets_the_list() -> None:
+    """No guess is better than a wild one."""
+    with pytest.raises(PolicyError, match=r"unknown policy 'xyzzy'; available: silent-skip, .*commit-at"):
+        policy_class("xyzzy")
+
+
+def test_arguments_are_the_fields_without_a_trailing_underscore() -> None:
+    """`for` is a keyword in Python and none in TOML."""
+    assert list(arguments(KINDS["unlimited-scope"])) == ["for"]
+    assert list(arguments(Hedge)) == ["after_s", "after", "at_least", "extra_load", "paid"]
+    assert list(arguments(KINDS["sequence"])) == []
+
+
+def test_a_policy_of_a_users_file_loads_by_module_and_class(module: str) -> None:
+    """`module:Class`, and it is a policy like ours."""
+    cls = policy_class(f"{module}:Backwards")
+    assert cls.kind() == "backwards"
+    assert cls.__module__ == module
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("users_policies:Sideways", "policy 'users_policies:Sideways' cannot be loaded: .*Sideways"),
+        ("no_such_module:Policy", "policy 'no_such_module:Policy' cannot be loaded: No module named 'no_such_module'"),
+        (":Backwards", "cannot be loaded"),
+        ("users_policies:", "cannot be loaded"),
+        (".users_policies:Backwards", "cannot be loaded"),
+        ("users_policies:not_a_policy", "'users_policies:not_a_policy' is not a policy: expected a subclass"),
+        ("policies:Plan", "'policies:Plan' is not a policy"),
+        ("policies:Policy", "'policies:Policy' is not a policy"),
+    ],
+)
+@pytest.mark.usefixtures("module")
+def test_what_cannot_be_loaded_is_refused_with_the_cause(kind: str, message: str) -> None:
+    """Always a PolicyError: it stands beside the file's other errors, never as a traceback."""
+    with pytest.raises(PolicyError, match=message):
+        policy_class(kind)
+
+
+@pytest.mark.parametrize("source", ["raise RuntimeError('no licence')", "def broken(:", "import no_such_module"])
+def test_a_users_module_that_breaks_on_import_is_refused_with_the_cause(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it raises is somebody else's code's doing and a fact about the configuration."""
+    (tmp_path / "broken_policies.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PolicyError, match="policy 'broken_policies:Backwards' cannot be loaded: "):
+        policy_class("broken_policies:Backwards")
+
+
+def test_a_distributions_policy_loads_by_its_entry_point(plugins: list[EntryPoint], module: str) -> None:
+    """By the name it registered in the group `hedgerow.policies`; other groups are not ours."""
+    plugins += [
+        EntryPoint("upside-down", f"{module}:Backwards", "somebody.else"),
+        EntryPoint("turned-round", f"{module}:Backwards", "hedgerow.policies"),
+    ]
+    assert policy_class("turned-round").__name__ == "Backwards"
+    with pytest.raises(PolicyError, match="unknown policy 'upside-down'"):
+        policy_class("upside-down")
+
+
+def test_a_distribution_cannot_replace_a_built_in_policy(plugins: list[EntryPoint], module: str) -> None:
+    """What `hedge` means in a file does not depend on what else is installed; nor does what is missing."""
+    plugins += [EntryPoint(name, f"{module}:Backwards", "hedgerow.policies") for name in ("hedge", "sticky")]
+    assert policy_class("hedge") is Hedge
+    with pytest.raises(PolicyError, match="not available in this version"):
+        policy_class("sticky")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("users_policies:not_a_policy", "'broken' is not a policy"),
+        ("users_policies:Sideways", "policy 'broken' cannot be loaded: "),
+        ("no_such_module:Backwards", "policy 'broken' cannot be loaded: "),
+    ],
+)
+@pytest.mark.usefixtures("module")
+def test_a_broken_entry_point_is_refused_with_the_cause(plugins: list[EntryPoint], value: str, message: str) -> None:
+    """As for a user's module: an error of the configuration, not a traceback."""
+    plugins.append(EntryPoint("broken", value, "hedgerow.policies"))
+    with pytest.raises(PolicyError, match=message):
+        policy_class("broken")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Hedge", "hedge"),
+        ("LeastLoaded", "least-loaded"),
+        ("PowerOfTwo", "power-of-two"),
+        ("Top3Random", "top3-random"),
+    ],
+)
+def test_kebab_case(name: str, expected: str) -> None:
+    """A hyphen where a capital follows a small letter or a digit."""
+    assert kebab(name) == expected

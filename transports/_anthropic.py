@@ -1,0 +1,324 @@
+"""Anthropic Messages: what goes out, and a strict stream out of whatever comes back.
+
+"It is the same format, so pass it through" holds for Anthropic and for nobody else. Hosts that speak this wire open a block
+before they have closed the last, append OpenAI's `[DONE]`, leave out `message_stop`, skip indexes, or send one whole JSON
+message where a stream was asked for. What is well-formed is relayed byte for byte; what is not is put right here, so that
+everything to the left of this module sees the strict grammar. Sans-I/O.
+
+Blocks are kept in lanes. The first lane is live. A block that begins while the live one is text or thinking ends it; while
+the live one is a tool call, whose halves cannot be told apart later, the newcomer waits in a lane of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+import orjson
+
+from engine import JSON, PING, Kind, StreamEvent, block_stop, encoded, event
+from transports._sse import Frame, SSEDecoder, split
+
+#: A block of this type begins where a delta of that type comes for a block that never began, or is over.
+_BLOCK_FOR_DELTA: dict[str, JSON] = {
+    "text_delta": {"type": "text", "text": ""},
+    "thinking_delta": {"type": "thinking", "thinking": "", "signature": ""},
+}
+_TEXT_OF_DELTA = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
+_NO_USAGE = {"input_tokens": 0, "output_tokens": 0}
+
+
+class StreamError(ValueError):
+    """The provider broke its own wire format beyond repair."""
+
+
+@attrs.define(eq=False)
+class _Lane:
+    """One block. `theirs` is the provider's index, `ours` the one the client sees."""
+
+    theirs: int
+    ours: int
+    block: JSON
+    deltas: list[JSON] = attrs.field(factory=list)
+    stopped: bool = False
+
+    @property
+    def divisible(self) -> bool:
+        """Whether the block may be ended early and continued as another: text can, the arguments of a call cannot."""
+        return self.block.get("type") in ("text", "thinking", "redacted_thinking")
+
+
+class AnthropicDecoder:
+    """Event-stream bytes to strict stream events. `estimate` stands in for an input count that is missing or zero."""
+
+    def __init__(self, *, model: str = "", message_id: str = "msg_unnamed", estimate: int = 0) -> None:
+        self._sse = SSEDecoder()
+        self._model = model
+        self._message_id = message_id
+        self._estimate = estimate
+        self._lanes: list[_Lane] = []
+        self._next = 0
+        self._started = False
+        self._ending = False
+        self._done = False
+        self._run: bytes | None = None  # what a delta of the live block holds, where indexes agree
+
+    def feed(self, chunk: bytes) -> list[StreamEvent]:
+        """The events that `chunk` completes. Raises StreamError, SSEError."""
+        piece = self._sse.take(chunk)
+        if not piece:
+            return []
+        run = self._as_run(piece)
+        if run is not None:
+            return [run]
+        return self._frames(split(piece))
+
+    def finish(self) -> list[StreamEvent]:
+        """The stream is over. A message that had its stop reason is complete without `message_stop`."""
+        out = self._frames(self._sse.finish())
+        if self._ending and not self._done:
+            out.append(self._message_stop())
+        return out
+
+    def whole(self, message: JSON) -> list[StreamEvent]:
+        """A JSON message, given where a stream was asked for, as the events it stands for. Raises StreamError."""
+        content = message.get("content")
+        if message.get("type") != "message" or not isinstance(content, list):
+            raise StreamError("a JSON answer that is not a message")
+        out = self._message_start({"message": message})
+        for index, block in enumerate(content):
+            if not isinstance(block, dict):
+                raise StreamError("a content block that is not an object")
+            empty, deltas = _taken_apart(block)
+            out += self._block_start({"index": index, "content_block": empty})
+            for delta in deltas:
+                out += self._delta({"type": "content_block_delta", "index": index, "delta": delta})
+            out += self._block_stop({"index": index})
+        stop = {"stop_reason": message.get("stop_reason"), "stop_sequence": message.get("stop_sequence")}
+        out += self._message_delta({"type": "message_delta", "delta": stop, "usage": message.get("usage")})
+        return [*out, self._message_stop()]
+
+    def _as_run(self, piece: bytes) -> StreamEvent | None:
+        """Deltas of the live block and nothing else, as one event, without looking into them.
+
+        Three counts that must agree: frames, delta events, mentions of the live index. A quote inside a JSON string is
+        escaped, so no text can pretend to be any of the three.
+        """
+        if self._run is None:
+            return None
+        frames = piece.count(b"\n\n")
+        if piece.count(b"event: content_block_delta\n") != frames or piece.count(b"\ndata: {") != frames:
+            return None
+        if piece.count(self._run + b",") + piece.count(self._run + b"}") != frames or b"\r" in piece:
+            return None
+        return StreamEvent(Kind.DELTAS, piece, content=True)
+
+    def _frames(self, frames: Iterable[Frame]) -> list[StreamEvent]:
+        out: list[StreamEvent] = []
+        for frame in frames:
+            if self._done:
+                break
+            out += self._frame(frame)
+        return out
+
+    def _frame(self, frame: Frame) -> list[StreamEvent]:
+        if frame.data == b"[DONE]":
+            return []
+        try:
+            payload = orjson.loads(frame.data)
+        except orjson.JSONDecodeError:
+            raise StreamError("an event whose data is not JSON") from None
+        if not isinstance(payload, dict):
+            raise StreamError("an event whose data is not an object")
+        kind = payload.get("type") or frame.event.decode("utf-8", "replace")
+        payload.setdefault("type", kind)
+        handler = _HANDLERS.get(kind)
+        try:
+            if handler is not None:
+                return handler(self, payload, frame.raw)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise StreamError(f"a malformed {kind} event") from error
+        if not self._started or self._lanes[1:]:
+            return []
+        return [StreamEvent(Kind.OTHER, frame.raw or encoded(payload), payload)]
+
+    # One method per event of the wire. `raw` is the frame as received where it may be relayed as it is.
+
+    def _message_start(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        if self._started:
+            return []
+        self._started = True
+        theirs = payload["message"]
+        usage = {**_NO_USAGE, **{k: v for k, v in (theirs.get("usage") or {}).items() if v is not None}}
+        read = usage.get("cache_read_input_tokens", 0), usage.get("cache_creation_input_tokens", 0)
+        if not any((usage["input_tokens"], *read)):
+            usage["input_tokens"] = self._estimate
+        message = {
+            **theirs,
+            "id": theirs.get("id") or self._message_id,
+            "type": "message",
+            "role": "assistant",
+            "model": self._model or theirs.get("model") or "unknown",
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage,
+        }
+        if raw is not None and message == theirs:
+            return [StreamEvent(Kind.MESSAGE_START, raw, payload)]
+        return [event({"type": "message_start", "message": message})]
+
+    def _block_start(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        out = self._ensure_started()
+        theirs, block = payload["index"], payload["content_block"]
+        if not isinstance(block, dict) or type(theirs) is not int:
+            raise StreamError("a malformed content_block_start event")
+        live = self._lanes[0] if self._lanes else None
+        if live is not None and live.divisible:
+            out += self._end_live()
+            live = None
+        lane = _Lane(theirs, self._next, block)
+        self._next += 1
+        self._lanes.append(lane)
+        if live is None:
+            out.append(self._started_lane(lane, raw))
+        return out
+
+    def _delta(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        index, delta = payload["index"], payload["delta"]
+        lane = next((lane for lane in reversed(self._lanes) if lane.theirs == index and not lane.stopped), None)
+        if lane is not None and lane is self._lanes[0]:
+            return [self._shown_delta(lane, payload, raw)]
+        if lane is not None:
+            lane.deltas.append(delta)
+            return []
+        kind = delta.get("type")
+        empty = kind in _TEXT_OF_DELTA and not delta.get(_TEXT_OF_DELTA[kind])
+        if empty or kind == "signature_delta":
+            return []  # nothing in it, or a signature whose block is over
+        if kind not in _BLOCK_FOR_DELTA:
+            raise StreamError("a delta for a block that never began")
+        return self._block_start({"index": index, "content_block": dict(_BLOCK_FOR_DELTA[kind])}) + self._delta(payload)
+
+    def _block_stop(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        index = payload["index"]
+        lane = next((lane for lane in self._lanes if lane.theirs == index and not lane.stopped), None)
+        if lane is None:
+            return []
+        lane.stopped = True
+        return self._end_live(raw) if lane is self._lanes[0] else []
+
+    def _message_delta(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        out = self._ensure_started()
+        while self._lanes:
+            out += self._end_live()
+        self._ending = self._ending or (payload.get("delta") or {}).get("stop_reason") is not None
+        usage = payload.get("usage")
+        if not isinstance(usage, dict) or usage.get("output_tokens") is None:
+            payload, raw = {**payload, "usage": {**(usage or {}), "output_tokens": 0}}, None
+        return [*out, StreamEvent(Kind.MESSAGE_DELTA, raw or encoded(payload), payload)]
+
+    def _stop(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        out: list[StreamEvent] = []
+        while self._lanes:
+            out += self._end_live()
+        return [*out, self._message_stop()] if self._started else []
+
+    def _ping(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        return [PING]
+
+    def _error(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        self._done = True
+        given = payload.get("error")
+        error = given if isinstance(given, dict) else {"type": "api_error", "message": str(given or "")}
+        return [event({"type": "error", "error": error})]
+
+    # Lanes.
+
+    def _ensure_started(self) -> list[StreamEvent]:
+        return [] if self._started else self._message_start({"message": {}})
+
+    def _started_lane(self, lane: _Lane, raw: bytes | None = None) -> StreamEvent:
+        brings_content = _brings_content(lane.block)
+        payload = {"type": "content_block_start", "index": lane.ours, "content_block": lane.block}
+        self._run = None
+        if raw is not None and lane.ours == lane.theirs:
+            return StreamEvent(Kind.BLOCK_START, raw, payload, brings_content)
+        return event(payload, content=brings_content)
+
+    def _shown_delta(self, lane: _Lane, payload: JSON, raw: bytes | None) -> StreamEvent:
+        delta = payload["delta"]
+        content = bool(delta.get("text") or delta.get("thinking"))
+        if lane.ours != payload["index"]:
+            payload, raw = {**payload, "index": lane.ours}, None
+        elif raw is not None and (content or delta.get("type") == "input_json_delta"):
+            # From here on a read that holds nothing but such deltas need not be taken apart.
+            self._run = b'"index":%d' % lane.ours if b'"index":%d' % lane.ours in raw else b'"index": %d' % lane.ours
+        return StreamEvent(Kind.DELTAS, raw or encoded(payload), content=content)
+
+    def _end_live(self, raw: bytes | None = None) -> list[StreamEvent]:
+        """End the live block, and let those that waited behind it be seen."""
+        self._run = None
+        ended = self._lanes.pop(0)
+        plain = raw is not None and ended.ours == ended.theirs
+        out = [StreamEvent(Kind.BLOCK_STOP, raw, {"index": ended.ours})] if raw and plain else [block_stop(ended.ours)]
+        if self._lanes:
+            lane = self._lanes[0]
+            out.append(self._started_lane(lane))
+            for delta in lane.deltas:
+                out.append(
+                    self._shown_delta(lane, {"type": "content_block_delta", "index": lane.ours, "delta": delta}, None)
+                )
+            lane.deltas.clear()
+            if lane.stopped:
+                out += self._end_live()
+        return out
+
+    def _message_stop(self) -> StreamEvent:
+        self._done = True
+        return event({"type": "message_stop"})
+
+
+_HANDLERS: dict[str, Callable[[AnthropicDecoder, JSON, bytes | None], list[StreamEvent]]] = {
+    "message_start": AnthropicDecoder._message_start,
+    "content_block_start": AnthropicDecoder._block_start,
+    "content_block_delta": AnthropicDecoder._delta,
+    "content_block_stop": AnthropicDecoder._block_stop,
+    "message_delta": AnthropicDecoder._message_delta,
+    "message_stop": AnthropicDecoder._stop,
+    "ping": AnthropicDecoder._ping,
+    "error": AnthropicDecoder._error,
+}
+
+
+def _brings_content(block: JSON) -> bool:
+    """Whether a block's start already holds what is worth committing to."""
+    match block.get("type"):
+        case "text":
+            return bool(block.get("text"))
+        case "thinking":
+            return bool(block.get("thinking"))
+        case "tool_use":
+            return False
+        case kind:
+            return kind == "redacted_thinking" or bool(block.get("content") or block.get("input"))
+
+
+def _taken_apart(block: JSON) -> tuple[JSON, list[JSON]]:
+    """A finished block as its empty start and its deltas."""
+    match block.get("type"):
+        case "text":
+            deltas = [{"type": "text_delta", "text": block.get("text", "")}]
+            citations = block.get("citations") or []
+            deltas += [{"type": "citations_delta", "citation": citation} for citation in citations]
+            return {**block, "text": "", **({"citations": []} if citations else {})}, deltas
+        case "thinking":
+            deltas = [{"type": "thinking_delta", "thinking": block.get("thinking", "")}]
+            if block.get("signature"):
+                deltas.append({"type": "signature_delta", "signature": block["signature"]})
+            return {**block, "thinking": "", "signature": ""}, deltas
+        case "tool_use" | "server_tool_use" | "mcp_tool_use":
+            text = orjson.dumps(block.get("input") or {}).decode()
+            return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": text}]
+        case _:
+            return block, []

@@ -1,0 +1,151 @@
+"""The request on its way out, over Anthropic's wire.
+
+To Anthropic itself a body goes out as an open list: what the client sent, byte for byte where only the model agrees, since
+a proxy that knows the fields of today breaks the client of tomorrow. To every other host on this wire it goes out
+reduced: such a host answers 400 to fields, block types and roles it has not heard of, and Claude Code sends many. The
+reduction is data where hosts differ, and happens on copies of what changes; a 98 KB body is never copied deep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+
+from engine import JSON, Ask
+from engine.config import Auth
+
+#: The fields that every host on this wire is known to take.
+FIELDS = frozenset(
+    [
+        "model",
+        "max_tokens",
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "stop_sequences",
+        "stream",
+        "temperature",
+        "top_p",
+        "top_k",
+        "thinking",
+        "metadata",
+    ]
+)
+_TOOL_FIELDS = ("name", "description", "input_schema", "cache_control")
+#: Blocks that only their own server understands.
+_FOREIGN_BLOCKS = frozenset(["server_tool_use", "container_upload", "mcp_tool_use", "search_result"])
+#: Claude Code's first system block. It differs between conversations and so defeats a host's prefix cache.
+_ATTRIBUTION = "x-anthropic-billing-header"
+
+_AUTH: dict[Auth, tuple[bytes, bytes]] = {
+    "x-api-key": (b"x-api-key", b""),
+    "bearer": (b"authorization", b"Bearer "),
+    "api-key": (b"api-key", b""),
+    "x-goog-api-key": (b"x-goog-api-key", b""),
+}
+_VERSION = (b"anthropic-version", b"2023-06-01")
+
+
+def headers(ask: Ask) -> list[tuple[bytes, bytes]]:
+    """The head's fields, the credential included. The client's own credential goes to nobody.
+
+    `Accept-Encoding: identity`, because a compressing peer holds an event back until it flushes.
+    """
+    out = [
+        (b"content-type", b"application/json"),
+        (b"accept", b"text/event-stream, application/json"),
+        (b"accept-encoding", b"identity"),
+        (b"user-agent", b"hedgerow"),
+    ]
+    forwarded = (
+        [(n, v) for n, v in ask.request.headers if n.startswith(b"anthropic-")] if ask.provider.open_lists else []
+    )
+    out += [(n, v) for n, v in forwarded if n != b"anthropic-auth-token"]
+    if not any(name == b"anthropic-version" for name, _ in out):
+        out.append(_VERSION)
+    if ask.key is not None and ask.provider.auth in _AUTH:
+        name, prefix = _AUTH[ask.provider.auth]
+        out.append((name, prefix + ask.key.reveal().encode("ascii")))
+    return out + [(name.lower().encode(), value.encode()) for name, value in ask.provider.headers]
+
+
+def body(ask: Ask) -> bytes:
+    """The body's bytes. Always asks for a stream."""
+    request, candidate = ask.request, ask.candidate
+    if (
+        ask.provider.open_lists
+        and request.stream
+        and candidate.model == request.body["model"]
+        and candidate.thinking is None
+    ):
+        return request.raw
+    out = {**request.body, "model": candidate.model, "stream": True}
+    if candidate.thinking is False:
+        out.pop("thinking", None)
+        out.pop("context_management", None)
+    return orjson.dumps(out if ask.provider.open_lists else reduced(out, ask.provider.drop))
+
+
+def reduced(body: JSON, drop: frozenset[str]) -> JSON:
+    """What a host that is not Anthropic can be expected to understand. `drop` names its own refusals besides."""
+    out = {name: value for name, value in body.items() if name in FIELDS and name not in drop}
+    if isinstance(out.get("system"), list):
+        out["system"] = [b for b in out["system"] if not str(b.get("text", "")).startswith(_ATTRIBUTION)]
+    if "tools" in out:
+        out["tools"] = [
+            {name: tool[name] for name in _TOOL_FIELDS if name in tool}
+            for tool in out["tools"]
+            if "input_schema" in tool and not tool.get("defer_loading")
+        ]
+        if not out["tools"]:
+            out.pop("tools")
+            out.pop("tool_choice", None)
+    thinking = out.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("type") == "adaptive":
+        out["thinking"] = {"type": "enabled", "budget_tokens": max(1024, min(8192, body["max_tokens"] // 2))}
+    out["messages"] = list(_messages(body["messages"], drop | _FOREIGN_BLOCKS))
+    return out
+
+
+def _messages(messages: list[JSON], drop: frozenset[str]) -> Iterator[JSON]:
+    """User and assistant in turn: entries of role `system` join the user's, runs of one role become one."""
+    pending: JSON | None = None
+    for message in messages:
+        role = "assistant" if message["role"] == "assistant" else "user"
+        blocks = list(_blocks(message["content"], drop))
+        if not blocks:
+            continue
+        if pending is not None and pending["role"] == role:
+            pending = {"role": role, "content": [*pending["content"], *blocks]}
+        else:
+            if pending is not None:
+                yield pending
+            pending = {"role": role, "content": blocks}
+    if pending is not None:
+        yield pending
+
+
+def _blocks(content: str | list[JSON], drop: frozenset[str]) -> Iterator[JSON]:
+    if isinstance(content, str):
+        if content:
+            yield {"type": "text", "text": content}
+        return
+    for block in content:
+        kind = block.get("type")
+        if kind in drop or (str(kind).endswith("_tool_result") and kind != "tool_result"):
+            continue
+        if kind == "text" and not block.get("text"):
+            continue
+        if kind == "tool_reference":
+            yield {"type": "text", "text": f"[tool available: {block.get('tool_name', '')}]"}
+        elif kind == "tool_result" and isinstance(block.get("content"), list):
+            yield {**block, "content": list(_blocks(block["content"], drop))}
+        else:
+            yield block
+
+
+def joined(url: str, query: bytes, *, open_lists: bool) -> str:
+    """The address, with the client's query where the host is Anthropic's own (`beta=true`)."""
+    return f"{url}?{query.decode('ascii', 'ignore')}" if query and open_lists else url
