@@ -57,14 +57,13 @@ class Connection:
     stream: trio.abc.Stream
     reused: bool = False  #: has it carried an exchange before this one?
 
-    @property
-    def leftover(self) -> bool:
-        """Bytes of TLS that arrived with the response and do not belong to it."""
-        return isinstance(self.stream, TlsStream) and self.stream.leftover
-
     def readable(self) -> bool:
         """Is there anything to read? On an idle connection that is a farewell, or something worse. One poll(2)."""
-        raw = self.stream.raw if isinstance(self.stream, TlsStream) else self.stream
+        raw = self.stream
+        if isinstance(raw, TlsStream):
+            if raw.ended:
+                return True
+            raw = raw.raw
         return isinstance(raw, trio.SocketStream) and raw.socket.is_readable()
 
 

@@ -3,9 +3,9 @@
 The obvious choice, `trio.SSLStream`, costs this transport three things. It returns one TLS record per read, and
 providers put every server-sent event into a record of its own, so a burst is handed on event by event however much one
 socket read brought. It cannot be read any more once a write failed or was cancelled, and that is exactly when a server
-answered 401 in the middle of our upload. And it does not say whether unread records are left over, which decides
-whether a connection may be used again. So this drives `ssl.SSLObject` itself: one socket read, all its records, one
-`bytes`; reading and writing fail independently.
+answered 401 in the middle of our upload. And it keeps back the records behind the ones it returned: bytes after the end
+of a response, which decide whether the connection may be used again. So this drives `ssl.SSLObject` itself: one socket
+read, all its records, one `bytes`; reading and writing fail independently.
 
 Only writes touch the wire on the way out. What reading makes OpenSSL want to say (the answer to a TLS 1.3 KeyUpdate)
 goes out with the next write, as RFC 8446 section 4.6.3 allows; TLS 1.2 renegotiation is refused by the context.
@@ -35,11 +35,7 @@ class TlsStream(trio.abc.Stream):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
-
-    @property
-    def leftover(self) -> bool:
-        """Has the peer sent anything that was not read? A session ticket counts; it costs one connection's reuse."""
-        return bool(self._incoming.pending or self._tls.pending())
+        self.ended = False  #: has the peer said that it will send no more?
 
     async def handshake(self) -> None:
         """Raises `ssl.SSLError`, `trio.BrokenResourceError`."""
@@ -67,13 +63,13 @@ class TlsStream(trio.abc.Stream):
             except ssl.SSLWantReadError:
                 pass
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-                return b"".join(records)
+                self.ended = True
             except ssl.SSLError as error:
                 if not records:
                     raise trio.BrokenResourceError(f"TLS: {error.reason or error}") from error
             else:
-                return b"".join(records)
-            if records:
+                self.ended = True
+            if records or self.ended:
                 return records[0] if len(records) == 1 else b"".join(records)
             await self._fill()
 

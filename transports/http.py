@@ -261,7 +261,7 @@ class ResponseBody(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        clean = self._body.complete and not (self._body.surplus or self._unread or connection.leftover)
+        clean = self._body.complete and not (self._body.surplus or self._unread)
         if surrendered := self._transport._give_back(connection, reusable=self._keep and clean):
             await _close(surrendered)
 

@@ -124,13 +124,12 @@ class RouteTable:
 class File:
     """A whole file, as far as it could be read. `broken` holds the paths that could not.
 
-    `routes` has an entry for each `[[routes]]`, readable or not; `routed` is False for a file without any.
+    `routes` has an entry for each `[[routes]]`, readable or not.
     """
 
     server: ServerTable = ServerTable()
     providers: dict[str, ProviderTable] = attrs.field(factory=dict)
     chains: dict[str, ChainTable] = attrs.field(factory=dict)
     routes: tuple[RouteTable, ...] = ()
-    routed: bool = False
     vendors: dict[str, Text] = attrs.field(factory=dict)
     broken: frozenset[Path] = frozenset()

@@ -196,12 +196,12 @@ class _Resolver:
         return Chain(name=AUTO, candidates=tuple(candidates), policies=AUTO_POLICIES)
 
     def _routes(self) -> tuple[Route, ...]:
-        if not self.file.routed:
+        if not self.file.routes:
             return (Route(match="*", chain=AUTO),)
         chains = (*self.file.chains, AUTO)
         for index, table in enumerate(self.file.routes):
             if table.chain and table.chain not in chains:
-                text = f"unknown chain '{quotable(table.chain)}'{nearest(table.chain, chains)}; available: {', '.join(chains)}"
+                text = f"unknown chain '{quotable(table.chain)}'{nearest(table.chain, chains)}; available: {', '.join(map(quotable, chains))}"
                 self.findings.error(("routes", index, "chain"), text)
         routes = [Route(match=t.match, chain=t.chain, enabled=t.enabled) for t in self.file.routes]
         for later, first in shadowed(routes).items():

@@ -125,7 +125,7 @@ def found(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return f"{value:.12g}" if abs(value) < 1e15 else "a number beyond all use"
+        return f"{value:.12g}" if abs(value) < 1e15 or isinstance(value, float) else "a number beyond all use"
     if isinstance(value, str):
         return f"'{quotable(value)}'" if value else "an empty string"
     return "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else "a date or a time"
@@ -134,7 +134,7 @@ def found(value: Any) -> str:
 def nearest(name: str, names: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing where no name is near."""
     close = difflib.get_close_matches(name[:60].lower(), list(names), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    return f" (did you mean '{quotable(close[0])}'?)" if close else ""
 
 
 def either(names: Iterable[str]) -> str:

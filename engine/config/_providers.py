@@ -19,8 +19,8 @@ from engine.config._base_url import from_environment, is_public, put_right
 from engine.config._catalogue import WIRE_AUTH, WIRE_PATHS, Catalogue, Endpoint, Listing
 from engine.config._file import File, ModelTable, ProviderTable
 from engine.config._keys import keys_of, unsendable, unset
-from engine.config._problems import Findings, Path, either, nearest
-from engine.config._schema import SPOKEN, Auth, Model, Provider, Secret, Wire, not_spoken
+from engine.config._problems import Findings, Path, either, nearest, quotable
+from engine.config._schema import SPOKEN, WIRES, Auth, Model, Provider, Secret, Wire, not_spoken
 from policies import Breaker, Capabilities, Concurrency, Price, Scope
 
 #: A model that fits on a desk serves few at once; more would only queue inside it, where no policy sees them.
@@ -45,7 +45,7 @@ class Joiner:
         for name, table in self.file.providers.items():
             id = self.catalogue.id_of(name)
             if id in tables:
-                self.findings.error(("providers", name), f"'{id}' has a table already, under its other name")
+                self.findings.error(("providers", name), f"'{quotable(id)}' has a table already, under its other name")
             tables[id] = (("providers", name), table)
         shared = self.catalogue.shared()
         made = {}
@@ -57,16 +57,18 @@ class Joiner:
 
     def _own(self, id: str, table: ProviderTable, path: Path) -> Listing:
         """The row of a provider that the catalogue does not have: what its table must say."""
-        unread = {name for name in ("wire", "base_url") if (*path, name) in self.file.broken}
-        missing = [name for name in ("wire", "base_url") if getattr(table, name) is None and name not in unread]
-        if table.wire == "rehearsal":
-            missing = []
-        if missing and path not in self.file.broken:
-            names = (*self.catalogue.providers, *self.catalogue.aliases)
-            self.findings.error(
-                path,
-                f"unknown provider '{id}'{nearest(id, names)}; a provider of your own needs {' and '.join(missing)}",
+        missing = [
+            f"{name} ({what})"
+            for name, what in (("wire", f"one of {', '.join(WIRES)}"), ("base_url", "where requests go"))
+            if getattr(table, name) is None and (*path, name) not in self.file.broken
+        ]
+        if missing and table.wire != "rehearsal" and path not in self.file.broken:
+            known = (*self.catalogue.providers, *self.catalogue.aliases)
+            meant = table.wire is None and table.base_url is None
+            opening = (
+                f"unknown provider '{quotable(id)}'{nearest(id, known)}; a provider of your own" if meant else "this provider"
             )
+            self.findings.error(path, f"{opening} needs {' and '.join(missing)}")
         wire = table.wire or "anthropic"
         auth = WIRE_AUTH[wire] if table.keys else "none"
         return Listing(
@@ -182,7 +184,7 @@ class _One:
         if self.table.base_url is not None:
             base, remark = put_right(self.table.base_url, wire)
             if remark:
-                self.join.findings.warn((*self.path, "base_url"), f"{remark}: {base}")
+                self.join.findings.warn((*self.path, "base_url"), f"{remark}: {quotable(base)}")
             return base, usual, ""
         for variable in self.row.base_url_env:
             if value := self.join.environ.get(variable, "").strip():

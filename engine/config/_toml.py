@@ -41,7 +41,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"Cannot (?:mutate immutable|redefine) namespace (\(.*\))", "{} is complete already and cannot be added to"),
     (r"Cannot overwrite a value", "the key is there twice"),
     (r"Duplicate inline table key .*", "the key is there twice"),
-    (r"Invalid value", "this is no value (text stands in quotes)"),
+    (r"Invalid value", "this is no value (strings stand in quotes)"),
     (r"Invalid statement", "expected 'key = value' or '[table]'"),
     (
         r"Invalid initial character for a key part",
@@ -51,7 +51,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"Expected newline or end of document after a statement", "expected the end of the line"),
     (r"Unclosed array", "a list is not closed: ']' is missing"),
     (r"Unclosed inline table", "an inline table is not closed: '}' is missing"),
-    (r"Unterminated string", "a text is not closed: its quote is missing"),
+    (r"Unterminated string", "a string is not closed: its quote is missing"),
 )
 
 

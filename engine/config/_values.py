@@ -17,7 +17,7 @@ import attrs
 from cattrs import Converter
 
 from engine.config import _file as shape
-from engine.config._problems import Path, either, found, looks_secret, nearest
+from engine.config._problems import Path, either, found, looks_secret, nearest, quotable
 from policies import SCOPES, Breaker, Policy, Scope, Unlimited, arguments, policy_class
 
 DAY_S = 86_400
@@ -40,7 +40,8 @@ def reasons(error: Exception, below: Path = ()) -> list[tuple[Path, str]]:
     if isinstance(error, Bad):
         return [((*below, *path), text) for path, text in error.reasons]
     text = str(error.args[0]) if error.args else type(error).__name__
-    return [(below, text)]
+    # Other people's words quote what they were given.
+    return [(below, re.sub(r"[^\s'\"]+", lambda word: quotable(word[0]) if looks_secret(word[0]) else word[0], text))]
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -90,13 +91,13 @@ def _truth(value: Any, _: Any) -> bool:
 
 def _string(value: Any, _: Any) -> str:
     if type(value) is not str:
-        raise Bad.expected("a text", value)
+        raise Bad.expected("a string", value)
     return value
 
 
 def _text(value: Any, _: Any) -> str:
     if type(value) is not str or not value.strip():
-        raise Bad.expected("a text", value)
+        raise Bad.expected("a string", value)
     return value
 
 
@@ -221,7 +222,7 @@ def build(
         except AttributeError:  # a validator that looks at other fields: it runs again below, with all of them there
             continue
         except Exception as error:
-            wrong += [((name,), "expected at least one")] if value == () else reasons(error, (name,))
+            wrong += [((name,), "expected at least one")] if table[name] == [] else reasons(error, (name,))
     if wrong:
         raise Bad(*wrong)
     try:
@@ -300,10 +301,7 @@ def converter() -> Converter:
             return "off"
         if type(value) is not dict:
             raise Bad.expected("'off' or a table", value)
-        read = build(made, Breaker, _fields(Breaker), value)
-        if read.rate > 1:
-            raise Bad((("rate",), f"expected a share above 0 and at most 1, got {read.rate:g}"))
-        return read
+        return build(made, Breaker, _fields(Breaker), value)
 
     def policy(value: Any, _: Any) -> Any:
         return read_policy(made, value)
@@ -336,6 +334,6 @@ def read_policy(converter: Converter, value: Any) -> Policy:
         cls = policy_class(kind)
         fields = arguments(attrs.resolve_types(cls))
     except Exception as error:  # a policy of the user's own may fail to load in any way
-        raise Bad(((), str(error) or f"policy '{kind}' cannot be loaded: {type(error).__name__}")) from error
+        raise Bad(*reasons(error)) from error
     made: Policy = build(converter, cls, fields, {k: v for k, v in table.items() if k != "kind"})
     return made

@@ -137,7 +137,7 @@ class MemoryNetwork:
         near, far = lockstep_stream_pair() if self.lockstep else memory_stream_pair()
         server: trio.abc.Stream = far
         if self.tls is not None:
-            server = trio.SSLStream(far, self.tls, server_side=True, https_compatible=True)
+            server = trio.SSLStream(far, self.tls, server_side=True)
         self.nursery.start_soon(self._serve, server)
         self.streams.append(Tracked(near))
         return self.streams[-1]

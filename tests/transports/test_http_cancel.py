@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 import attrs
 import httpx
@@ -32,11 +33,11 @@ STREAMED = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"3\r\na
 
 async def early(stream: trio.abc.Stream) -> None:
     await read_head(stream)
-    await stream.send_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
+    await stream.send_all(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
     await linger(stream)
 
 
-async def pieces() -> AsyncIterator[bytes]:
+async def pieces() -> AsyncGenerator[bytes, None]:
     for _ in range(3):
         yield bytes(40_000)
         await trio.lowlevel.checkpoint()
@@ -56,7 +57,8 @@ async def upload(transport: StreamingTransport) -> None:
 
 
 async def upload_pieces(transport: StreamingTransport) -> None:
-    await fetch(transport, request_to(URL, content=pieces()))
+    async with aclosing(pieces()) as source:  # httpx wraps it and does not close what it wraps
+        await fetch(transport, request_to(URL, content=source))
 
 
 async def secure(transport: StreamingTransport) -> None:
