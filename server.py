@@ -14,7 +14,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
@@ -171,14 +173,40 @@ def create_app() -> App:
 # Serving.
 
 
+@attrs.define(eq=False)
+class Writes:
+    """The writes to clients that are under way, each with a deadline of `within_s` seconds."""
+
+    within_s: float
+    _scopes: set[trio.CancelScope] = attrs.field(factory=set)
+
+    @contextmanager
+    def one(self) -> Iterator[trio.CancelScope]:
+        """A write that nothing interrupts but its deadline and `give_up`."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + self.within_s) as scope:
+            self._scopes.add(scope)
+            try:
+                yield scope
+            finally:
+                self._scopes.discard(scope)
+
+    def give_up(self) -> None:
+        """End the writes under way, and from now on let none wait."""
+        self.within_s = 0.0
+        for scope in self._scopes:
+            scope.cancel()
+
+
 class PatientTCPServer(TCPServer):
-    """hypercorn's connection, with a deadline for writes and no unread remains.
+    """hypercorn's connection, with a deadline for writes.
 
     hypercorn 0.18 writes inside a shielded scope without a deadline, so a client that stops reading can never be given up:
     it holds its provider open, and shutdown too. Tested against `hypercorn==0.18.*`, which is pinned for this.
     """
 
-    write_s: float = 30.0
+    def __init__(self, writes: Writes, *args: Any) -> None:
+        super().__init__(*args)
+        self.writes = writes
 
     async def protocol_send(self, event: Event) -> None:
         if not isinstance(event, RawData):
@@ -186,7 +214,7 @@ class PatientTCPServer(TCPServer):
             return
         async with self.send_lock:
             try:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + self.write_s) as scope:
+                with self.writes.one() as scope:
                     await self.stream.send_all(event.data)
                 broken = scope.cancelled_caught
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -207,13 +235,13 @@ def listen(host: str, port: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         sock.bind((host, port))
         sock.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host that no resolver is even asked for
         sock.close()
-        if error.errno == errno.EADDRINUSE:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise StartError(
                 f"port {port} on {host} is taken: stop what listens there, or choose another with --bind"
             ) from None
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        raise StartError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from None
     sock.setblocking(False)
     return sock
 
@@ -245,8 +273,8 @@ def hypercorn_config(config: Config, sock: socket.socket) -> Hypercorn:
 async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any] = lambda: None) -> None:
     """Serve until a signal, then drain. Returns when all is closed; a crash of any part raises."""
     server = built.config.server
-    PatientTCPServer.write_s = server.write_s
-    hypercorn.trio.run.TCPServer = PatientTCPServer  # type: ignore[attr-defined]
+    writes = Writes(server.write_s)
+    hypercorn.trio.run.TCPServer = partial(PatientTCPServer, writes)  # type: ignore[assignment, attr-defined]
     settings = hypercorn_config(built.config, sock)
     stop = trio.Event()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -255,17 +283,20 @@ async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any]
             async def on_signals() -> None:
                 async for _ in signals:
                     if stop.is_set():
+                        writes.give_up()
                         nursery.cancel_scope.cancel()
                         return
                     stop.set()
                     nursery.start_soon(drain)
 
             async def drain() -> None:
-                """Those under way have their time; then each is ended."""
+                """Those under way have their time; then each is ended, and who does not take its ending is dropped."""
                 built.router.refuse_new()
                 with trio.move_on_after(server.drain_s):
                     await built.router.idle()
                 built.router.shut_down()
+                await trio.sleep(ENDINGS_S)
+                writes.give_up()
 
             async def swept() -> None:
                 while True:
@@ -285,7 +316,7 @@ def bound(config: Config, bind: str | None) -> Config:
     """The configuration with `HOST:PORT` from the command line. Raises StartError where it is malformed or exposed."""
     if bind is not None:
         host, _, port = bind.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
+        if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
             raise StartError(f"--bind: expected HOST:PORT, for example 127.0.0.1:8082, got '{bind}'")
         server = attrs.evolve(config.server, host=host.strip("[]"), port=int(port))
         config = attrs.evolve(config, server=server)

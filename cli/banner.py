@@ -15,7 +15,7 @@ def show_banner(console: Console, config: Config, url: str, version: str) -> Non
     """Print it. Colour only where the console is a terminal; no secret is ever in it."""
     usable = [p for p in config.providers.values() if p.usable and p.id != REHEARSAL]
     missing = [p for p in config.providers.values() if not p.usable]
-    console.print(f"[bold]hedgerow[/] {version} is listening on [bold]{url}[/]")
+    console.print(f"[bold]hedgerow[/] {version} is listening on [bold]{escape(url)}[/]")
     console.print(f"  configuration  {escape(config.file)}")
     console.print(f"  usable         {escape(', '.join(map(_usable, usable)) or _nobody())}")
     for line in _not_usable(missing):
@@ -26,7 +26,7 @@ def show_banner(console: Console, config: Config, url: str, version: str) -> Non
         console.print(f"  [yellow]warning[/]        {escape(warning)}")
     token = f"${config.server.auth_token_env}" if config.server.token else "hedgerow"
     console.print("\nPoint Claude Code at it:")
-    console.print(f"  export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token}")
+    console.print(f"  export ANTHROPIC_BASE_URL={escape(url)} ANTHROPIC_AUTH_TOKEN={token}")
     console.print("  claude\n")
 
 

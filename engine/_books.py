@@ -64,7 +64,7 @@ class Books:
         breaker, breaker_wait_s = self.breakers.state(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         window_wait_s, headroom = self.scopes.window(provider.id, key, at)
-        because = provider.unusable_because
+        because = provider.unusable_for(candidate.model)
         return Facts(
             usable=not because,
             unusable_because=because,

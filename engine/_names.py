@@ -50,10 +50,11 @@ def resolve(config: Config, name: str, forced: str | None = None) -> Resolution:
 def _forced(config: Config, name: str | None) -> Candidate | None:
     if name is None:
         return None
-    candidate = _of_provider(config, name)
+    provider, slash, model = name.partition("/")
+    candidate = _of_provider(config, f"{config.aliases.get(provider, provider)}{slash}{model}")
     if candidate is None:
         known = ", ".join(sorted(id for id, p in config.providers.items() if p.usable))
-        raise NoSuchModel(f"no provider is called '{name.partition('/')[0]}'; usable: {known}")
+        raise NoSuchModel(f"no provider is called '{provider}'; usable: {known}")
     return candidate
 
 
@@ -108,7 +109,7 @@ def _by_route(config: Config, name: str) -> Resolution:
         known = ", ".join([*config.chains, *(r.match for r in config.routes if r.exact)])
         raise NoSuchModel(f"nothing answers to the model '{name}': no route matches it; chains: {known}")
     found = [_through(config, config.chains[r.chain], name, f"route '{r.match}'") for r in matching]
-    usable = (r for r in found if any(config.providers[c.provider].usable for c in r.candidates))
+    usable = (r for r in found if any(not config.providers[c.provider].unusable_for(c.model) for c in r.candidates))
     return next(usable, found[0])
 
 

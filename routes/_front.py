@@ -156,14 +156,17 @@ class Front:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:
             raise _refuse(413, too_large)
+        crowded = _refuse(503, "too many request bodies at once", retry_after_s=1)
         if self._body_bytes + (int(length) if length.isdigit() else 0) > server.max_total_body_bytes:
-            raise _refuse(503, "too many request bodies at once", retry_after_s=1)
+            raise crowded
         held = 0
 
         def took(size: int) -> None:
             nonlocal held
             held += size
             self._body_bytes += size
+            if self._body_bytes > server.max_total_body_bytes:
+                raise crowded
 
         try:
             raw = await read_body(receive, limit=limit, within_s=server.body_s, took=took)

@@ -37,7 +37,11 @@ def _ids(config: Config) -> Iterator[tuple[str, str]]:
     seen: set[Candidate] = set()
     for chain in config.chains.values():
         for candidate in chain.candidates:
-            if candidate in seen or candidate.model == ANY_MODEL or not config.providers[candidate.provider].usable:
+            if (
+                candidate in seen
+                or candidate.model == ANY_MODEL
+                or config.providers[candidate.provider].unusable_for(candidate.model)
+            ):
                 continue
             seen.add(candidate)
             yield PICKER + candidate.name, candidate.name

@@ -3,7 +3,11 @@
 A status code is the best error there is, and it is gone once the head is out; silence makes clients leave. So the head of
 a stream waits for the winner, but no longer than ten seconds: then it goes out with a `ping`, and a ping follows whenever
 nothing was written for ten seconds. Claude Code then waits without end, which is why the engine has deadlines of its own.
-Pings stand between whole frames only, since every write here is a number of whole frames.
+Pings stand between whole frames only, since every write here is a number of whole frames, one write at a time.
+
+A turn may be given up at any moment, in the middle of a write as well, and something is then still to be said. A write is
+therefore done or not begun: half of one would leave the server in a state in which nothing more can be sent. The server
+has its own deadline for clients that take nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +48,7 @@ class SSEReply:
         self._request_id = request_id
         self._headers: Headers = [(b"request-id", request_id.encode())]
         self._head_out = False
-        self._writing = False
+        self._writing = trio.Lock()
         self._written_at = trio.current_time()
         self.visible = False
         self.ending = False
@@ -84,7 +88,7 @@ class SSEReply:
             due_at = self._written_at + KEEP_ALIVE_S
             if trio.current_time() < due_at:
                 await trio.sleep_until(due_at)
-            elif self._writing:
+            elif self._writing.locked():
                 await trio.sleep(KEEP_ALIVE_S)
             else:
                 await self._write(PING.raw)
@@ -92,15 +96,19 @@ class SSEReply:
     async def _write(self, body: bytes, *, more: bool = True) -> None:
         if not more:
             self.ending = True
-        self._writing = True
+        if self._writing.locked():
+            await self._writing.acquire()  # a ping is on its way
+        else:
+            self._writing.acquire_nowait()  # nearly always, and without a checkpoint
         try:
-            if not self._head_out:
-                self._head_out, self.status = True, 200
-                headers = [*_STREAM_HEADERS, *self._headers]
-                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+            with trio.CancelScope(shield=True):
+                if not self._head_out:
+                    self._head_out, self.status = True, 200
+                    headers = [*_STREAM_HEADERS, *self._headers]
+                    await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+                await self._send({"type": "http.response.body", "body": body, "more_body": more})
         finally:
-            self._writing = False
+            self._writing.release()
             self._written_at = trio.current_time()
 
 
@@ -126,7 +134,9 @@ class JSONReply:
 
     async def finish(self) -> None:
         self.ending, self.status = True, 200
-        await answer(self._send, 200, orjson.dumps(self._aggregate.message), [*self._headers, *self._winner])
+        body = orjson.dumps(self._aggregate.message)
+        with trio.CancelScope(shield=True):
+            await answer(self._send, 200, body, [*self._headers, *self._winner])
 
     async def refuse(self, refusal: Refusal) -> None:
         self.ending, self.status = True, refusal.status

@@ -31,7 +31,7 @@ CONNECT_FAILURES: Final = (OSError, ValueError, OverflowError, trio.BrokenResour
 async def open_tcp(host: str, port: int) -> trio.abc.Stream:
     """TCP to whichever of the host's addresses answers first (RFC 6555). Trio sets TCP_NODELAY."""
     stream = await trio.open_tcp_stream(host, port)
-    # Half an hour between two requests of one agent is normal; a peer that is gone for good should be found out.
+    # A model may think for minutes without a byte; a peer that vanished without a word is found out meanwhile.
     with suppress(OSError):
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return stream

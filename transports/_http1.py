@@ -266,7 +266,7 @@ class Exchange:
         self._h11.receive_data(head)
         event = self._h11.next_event()
         if not isinstance(event, h11.Response | h11.InformationalResponse) or event.status_code == 101:
-            raise h11.RemoteProtocolError("the peer changed the protocol unasked")
+            raise h11.RemoteProtocolError("the peer changed the protocol")
         return event
 
     def _final(self, response: h11.Response) -> ResponseHead:

@@ -59,5 +59,7 @@ def models_in(listed: Any) -> list[str] | None:
     rows = listed.get("data", listed.get("models"))
     if not isinstance(rows, list):
         return None
-    names = (row.get("id") or row.get("key") or row.get("model") or row.get("name") for row in rows if isinstance(row, dict))
+    names = (
+        row.get("id") or row.get("key") or row.get("model") or row.get("name") for row in rows if isinstance(row, dict)
+    )
     return [name for name in names if isinstance(name, str)]

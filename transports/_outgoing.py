@@ -45,6 +45,8 @@ _AUTH: dict[Auth, tuple[bytes, bytes]] = {
     "api-key": (b"api-key", b""),
     "x-goog-api-key": (b"x-goog-api-key", b""),
 }
+#: Of the client's headers, those that Anthropic reads. Hosts that are not Anthropic get none.
+_FORWARDED = (b"anthropic-", b"x-claude-code-", b"x-app")
 _VERSION = (b"anthropic-version", b"2023-06-01")
 
 
@@ -59,10 +61,9 @@ def headers(ask: Ask) -> list[tuple[bytes, bytes]]:
         (b"accept-encoding", b"identity"),
         (b"user-agent", b"hedgerow"),
     ]
-    forwarded = (
-        [(n, v) for n, v in ask.request.headers if n.startswith(b"anthropic-")] if ask.provider.open_lists else []
-    )
-    out += [(n, v) for n, v in forwarded if n != b"anthropic-auth-token"]
+    if ask.provider.open_lists:
+        named = ((n, v) for n, v in ask.request.headers if n.startswith(_FORWARDED))
+        out += [(n, v) for n, v in named if n != b"anthropic-auth-token"]
     if not any(name == b"anthropic-version" for name, _ in out):
         out.append(_VERSION)
     if ask.key is not None and ask.provider.auth in _AUTH:
@@ -85,11 +86,16 @@ def body(ask: Ask) -> bytes:
     if candidate.thinking is False:
         out.pop("thinking", None)
         out.pop("context_management", None)
-    return orjson.dumps(out if ask.provider.open_lists else reduced(out, ask.provider.drop))
+    if not ask.provider.open_lists:
+        out = reduced(out, ask.provider.drop, ask.provider.quirks)
+    return orjson.dumps(out)
 
 
-def reduced(body: JSON, drop: frozenset[str]) -> JSON:
-    """What a host that is not Anthropic can be expected to understand. `drop` names its own refusals besides."""
+def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset()) -> JSON:
+    """What a host that is not Anthropic can be expected to understand; `drop` and `quirks` name its own refusals besides.
+
+    Consecutive entries of one role are joined, so all tool results of a turn stand in one message.
+    """
     out = {name: value for name, value in body.items() if name in FIELDS and name not in drop}
     if isinstance(out.get("system"), list):
         out["system"] = [b for b in out["system"] if not str(b.get("text", "")).startswith(_ATTRIBUTION)]
@@ -105,16 +111,24 @@ def reduced(body: JSON, drop: frozenset[str]) -> JSON:
     thinking = out.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") == "adaptive":
         out["thinking"] = {"type": "enabled", "budget_tokens": max(1024, min(8192, body["max_tokens"] // 2))}
-    out["messages"] = list(_messages(body["messages"], drop | _FOREIGN_BLOCKS))
+    choice = out.get("tool_choice")
+    if (
+        "no-named-tool-choice" in quirks
+        and "thinking" in out
+        and isinstance(choice, dict)
+        and choice.get("type") == "tool"
+    ):
+        out["tool_choice"] = {"type": "auto"}
+    out["messages"] = list(_messages(body["messages"], drop | _FOREIGN_BLOCKS, "tool-results-as-text" in quirks))
     return out
 
 
-def _messages(messages: list[JSON], drop: frozenset[str]) -> Iterator[JSON]:
+def _messages(messages: list[JSON], drop: frozenset[str], flat: bool) -> Iterator[JSON]:
     """User and assistant in turn: entries of role `system` join the user's, runs of one role become one."""
     pending: JSON | None = None
     for message in messages:
         role = "assistant" if message["role"] == "assistant" else "user"
-        blocks = list(_blocks(message["content"], drop))
+        blocks = list(_blocks(message["content"], drop, flat))
         if not blocks:
             continue
         if pending is not None and pending["role"] == role:
@@ -127,7 +141,7 @@ def _messages(messages: list[JSON], drop: frozenset[str]) -> Iterator[JSON]:
         yield pending
 
 
-def _blocks(content: str | list[JSON], drop: frozenset[str]) -> Iterator[JSON]:
+def _blocks(content: str | list[JSON], drop: frozenset[str], flat: bool = False) -> Iterator[JSON]:
     if isinstance(content, str):
         if content:
             yield {"type": "text", "text": content}
@@ -141,7 +155,8 @@ def _blocks(content: str | list[JSON], drop: frozenset[str]) -> Iterator[JSON]:
         if kind == "tool_reference":
             yield {"type": "text", "text": f"[tool available: {block.get('tool_name', '')}]"}
         elif kind == "tool_result" and isinstance(block.get("content"), list):
-            yield {**block, "content": list(_blocks(block["content"], drop))}
+            inner = list(_blocks(block["content"], drop))
+            yield {**block, "content": "\n".join(b["text"] for b in inner if "text" in b) if flat else inner}
         else:
             yield block
 

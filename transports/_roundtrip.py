@@ -96,7 +96,7 @@ class RoundTrip:
         except Exception as error:
             self._fail(translated(error, WRITE, self.request))
             self._waiting.cancel()
-        self._wind_up()
+        self._set_read_clock()
 
     async def _write(self, parts: Iterable[bytes], scope: trio.CancelScope) -> None:
         limit = self.timeouts.write
@@ -112,7 +112,7 @@ class RoundTrip:
             with self._waiting:
                 while self._head is None:
                     data = bytes(await self.stream.receive_some(RECEIVE_BYTES))
-                    self._wind_up()
+                    self._set_read_clock()
                     self._head = self.exchange.feed(data)
             if self._head is None:
                 raise trio.TooSlowError(f"nothing received for {self.timeouts.read or LAST_WORDS_S:g} s")
@@ -121,8 +121,8 @@ class RoundTrip:
                 self._fail(translated(self._hung_up, WRITE, self.request))
             self._fail(translated(error, READ, self.request))
 
-    def _wind_up(self) -> None:
-        """Set the read clock. It does not run while we send: a peer may well read everything before it answers."""
+    def _set_read_clock(self) -> None:
+        """The read clock does not run while we send: a peer may well read everything before it answers."""
         limit = self.timeouts.read if self.sent else None
         if self._hung_up is not None:
             limit = LAST_WORDS_S

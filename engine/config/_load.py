@@ -201,8 +201,8 @@ class _Resolver:
         chains = (*self.file.chains, AUTO)
         for index, table in enumerate(self.file.routes):
             if table.chain and table.chain not in chains:
-                text = f"unknown chain '{quotable(table.chain)}'{nearest(table.chain, chains)}; available: {', '.join(map(quotable, chains))}"
-                self.findings.error(("routes", index, "chain"), text)
+                text = f"unknown chain '{quotable(table.chain)}'{nearest(table.chain, chains)}"
+                self.findings.error(("routes", index, "chain"), f"{text}; available: {', '.join(chains)}")
         routes = [Route(match=t.match, chain=t.chain, enabled=t.enabled) for t in self.file.routes]
         for later, first in shadowed(routes).items():
             if routes[later].match and routes[first].match:

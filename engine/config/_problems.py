@@ -76,12 +76,17 @@ class Findings:
 
 
 def _placed(found: list[tuple[Path, str]], file: str, line_of: Callable[[Path], int]) -> list[Problem]:
-    problems = [Problem(file, line_of(path), show_path(path), message) for path, message in found]
+    problems = [Problem(file, line_of(path), show_path(path), _hushed(message)) for path, message in found]
     return sorted(problems, key=lambda problem: problem.line)
 
 
 def _unplaced(found: list[tuple[str, str]]) -> list[Problem]:
-    return [Problem("environment", 0, variable, message) for variable, message in found]
+    return [Problem("environment", 0, variable, _hushed(message)) for variable, message in found]
+
+
+def _hushed(message: str) -> str:
+    """The message without words that look like credentials: whoever wrote it, a policy of the user's own included."""
+    return re.sub(r"[^\s'\"]+", lambda word: "(not shown)" if looks_secret(word[0]) else word[0], message)
 
 
 def show_path(path: Path) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -66,7 +65,9 @@ class Joiner:
             known = (*self.catalogue.providers, *self.catalogue.aliases)
             meant = table.wire is None and table.base_url is None
             opening = (
-                f"unknown provider '{quotable(id)}'{nearest(id, known)}; a provider of your own" if meant else "this provider"
+                f"unknown provider '{quotable(id)}'{nearest(id, known)}; a provider of your own"
+                if meant
+                else "this provider"
             )
             self.findings.error(path, f"{opening} needs {' and '.join(missing)}")
         wire = table.wire or "anthropic"
@@ -77,13 +78,8 @@ class Joiner:
             wires={wire: Endpoint(base="", auth=auth)},
             scope=self.catalogue.providers["rehearsal"].scope if wire == "rehearsal" else None,
             default=next(iter(table.models), None),
-            open_lists=wire == "rehearsal" or _is_anthropic(table.base_url or ""),
+            open_lists=True,  # who says that it speaks Anthropic's wire is sent all of it; a gateway needs every field
         )
-
-
-def _is_anthropic(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host == "anthropic.com" or host.endswith(".anthropic.com")
 
 
 @attrs.frozen

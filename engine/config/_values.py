@@ -17,7 +17,7 @@ import attrs
 from cattrs import Converter
 
 from engine.config import _file as shape
-from engine.config._problems import Path, either, found, looks_secret, nearest, quotable
+from engine.config._problems import Path, either, found, looks_secret, nearest
 from policies import SCOPES, Breaker, Policy, Scope, Unlimited, arguments, policy_class
 
 DAY_S = 86_400
@@ -40,8 +40,7 @@ def reasons(error: Exception, below: Path = ()) -> list[tuple[Path, str]]:
     if isinstance(error, Bad):
         return [((*below, *path), text) for path, text in error.reasons]
     text = str(error.args[0]) if error.args else type(error).__name__
-    # Other people's words quote what they were given.
-    return [(below, re.sub(r"[^\s'\"]+", lambda word: quotable(word[0]) if looks_secret(word[0]) else word[0], text))]
+    return [(below, text)]
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.catalogues import small
 
 from engine.config import ConfigError, load
 from policies import KINDS
+from tests.engine.catalogues import small
 
 CATALOGUE = small()
 POLICIES = ", ".join(KINDS)
@@ -47,7 +47,10 @@ SYNTAX = [
     ("[a.b]\n[c]\n[a.b]\n", "c.toml:3: not valid TOML: the table 'a.b' is there twice (column 5)"),
     ("p = { a = 1, a = 2 }", "c.toml:1: not valid TOML: the key is there twice (column 19)"),
     ("p = { a = 1 }\n[p.b]\n", "c.toml:2: not valid TOML: the table 'p.b' is there twice (column 5)"),
-    ("p = { a = {} }\np.a.b = 1\n", "c.toml:2: not valid TOML: 'p' is complete already and cannot be added to (column 10)"),
+    (
+        "p = { a = {} }\np.a.b = 1\n",
+        "c.toml:2: not valid TOML: 'p.a' is complete already and cannot be added to (column 10)",
+    ),
     ('s = "abc', "c.toml:1: not valid TOML: a string is not closed: its quote is missing"),
     ("n = " + "9" * 5000, "c.toml:1: not valid TOML: a number too long to be read"),
     ("n = " + "[" * 5000, "c.toml:1: nested too deeply"),

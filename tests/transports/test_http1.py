@@ -179,6 +179,13 @@ def test_a_head_that_could_be_read_two_ways_is_refused(wire: bytes, slicing: obj
         assert [exchange.feed(read) for read in reads] == []
 
 
+def test_an_upgrade_is_refused_even_if_it_was_asked_for() -> None:
+    """There is no exchange behind it that this transport could read."""
+    exchange = ask(headers=[*HOST, (b"Connection", b"upgrade"), (b"Upgrade", b"websocket")])
+    with pytest.raises(h11.RemoteProtocolError, match="changed the protocol"):
+        exchange.feed(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
+
+
 def test_a_head_just_within_the_limit_is_taken() -> None:
     """The limit is on the head, not on the read that brings it."""
     start, end = b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\nA: ", b"\r\n\r\n"

@@ -192,6 +192,8 @@ async def test_silence_before_the_head_times_out(autojump_clock: MockClock, size
 
     async def slow_reader(stream: trio.abc.Stream) -> None:
         left = size
+        if size > 2:
+            await stream.send_all(b"HTTP/1.1 102 Processing\r\n\r\n")
         while left > 0:
             await trio.sleep(4.0)
             data = await stream.receive_some(100_000)

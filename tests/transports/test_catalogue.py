@@ -1,0 +1,143 @@
+"""The catalogue's data: complete, consistent, and cheap to read."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from engine.config import WIRES, Catalogue, Listing, Model, load
+from engine.config._catalogue import WIRE_PATHS
+from engine.config._schema import AUTHS, QUIRKS
+from policies import Capabilities, Price, Unlimited, Window
+from transports._catalogue import load_catalogue
+
+CATALOGUE = load_catalogue()
+ROWS = list(CATALOGUE.providers.values())
+REAL = [row for row in ROWS if row.id != "rehearsal"]
+each_row = pytest.mark.parametrize("row", REAL, ids=lambda row: row.id)
+
+
+def test_every_way_to_the_same_place_is_one_name() -> None:
+    """Ids and aliases are distinct, and none holds a separator of candidates or addresses."""
+    names = [*CATALOGUE.providers, *CATALOGUE.aliases]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+    assert sum(len(row.aliases) for row in ROWS) == len(CATALOGUE.aliases)
+    assert all(re.fullmatch(r"[a-z0-9_-]+", name) for name in names)
+
+
+def test_vendors_lead_to_providers() -> None:
+    """The table for whole model names."""
+    assert set(CATALOGUE.vendors.values()) <= CATALOGUE.providers.keys()
+    assert CATALOGUE.vendors["nvidia"] == CATALOGUE.vendors["meta"] == "nvidia_nim"
+    assert {CATALOGUE.vendors[v] for v in ("stepfun", "qwen", "mistralai", "x-ai", "deepseek", "google")} == {
+        "open_router"
+    }
+
+
+@each_row
+def test_a_row_speaks_of_wires_and_ways_there_are(row: Listing) -> None:
+    """Known wires, known paths, known ways to send a key, absolute base URLs without a slash at the end."""
+    for wires in (row.wires, *row.regions.values()):
+        assert wires
+        for wire, endpoint in wires.items():
+            assert wire in WIRES
+            assert endpoint.auth in AUTHS
+            assert endpoint.paths.keys() <= WIRE_PATHS[wire].keys()
+            assert re.fullmatch(r"https?://[^/ ]+(/[^ ?#]*[^/ ?#])?", endpoint.base)
+            assert wire != "anthropic" or row.unsupported or not endpoint.base.endswith("/v1"), "the wire appends it"
+            assert row.local == endpoint.base.startswith("http://localhost:")
+    assert set(row.wire_by_model.values()) <= row.wires.keys()
+    assert not row.wire_by_model or list(row.wire_by_model)[-1] == "*"
+
+
+@each_row
+def test_a_row_can_be_used_or_says_why_not(row: Listing) -> None:
+    """A hosted provider has a variable for its key; placeholders are filled; quirks are known words."""
+    assert row.local or row.env or row.unsupported or row.id == "zed"
+    assert all(re.fullmatch(r"[A-Z][A-Z0-9_]+", v) for v in (*row.env, *row.base_url_env, *row.fill.values()))
+    holes = {hole for endpoint in row.wires.values() for hole in re.findall(r"\{(\w+)\}", endpoint.base)}
+    assert row.unsupported or holes == row.fill.keys()
+    assert row.quirks <= QUIRKS.keys()
+    assert row.auth_by_env.keys() <= set(row.env)
+
+
+@each_row
+def test_a_default_is_a_model_with_a_row(row: Listing) -> None:
+    """A coding model takes tools and a prompt worth the name."""
+    if row.default is not None and row.id != "codestral":
+        model = row.models[row.default]
+        assert model.capabilities.tools
+        assert (model.capabilities.context or 0) >= 100_000
+
+
+def test_whoever_has_models_has_a_default() -> None:
+    """Otherwise a key for it would be of no use to the built-in chain."""
+    assert [row.id for row in REAL if row.models and row.default is None] == []
+
+
+def test_model_lines_are_read_column_by_column() -> None:
+    """Known and unknown, no and none, a price and no price."""
+    assert CATALOGUE.providers["anthropic"].models["claude-haiku-4-5"] == Model(
+        id="claude-haiku-4-5",
+        capabilities=Capabilities(context=200_000, max_output=64_000, tools=True, images=True, documents=True),
+        price=Price(input=1, output=5),
+    )
+    free = CATALOGUE.providers["zen"].models["big-pickle"]
+    assert (free.free, free.price, free.capabilities.images) == (True, None, False)
+    unknown = CATALOGUE.providers["deepseek"].models["deepseek-flash"]
+    assert (unknown.capabilities.documents, unknown.price) == (None, Price(input=0.15, output=0.6))
+    assert CATALOGUE.providers["openai"].models["gpt-5.5"].capabilities.context == 922_000
+
+
+def test_the_catalogue_holds_what_the_design_counts_on() -> None:
+    """Scopes, hosts that take everything, hosts that refuse things, variables that mean other things elsewhere."""
+    rows = CATALOGUE.providers
+    assert rows["zen"].scope == Unlimited()
+    assert rows["nvidia_nim"].scope == Window(requests=40, per_s=60, concurrency=5)
+    assert [row.id for row in REAL if row.open_lists] == ["anthropic"]
+    assert {"redacted_thinking", "document", "mcp_servers"} <= rows["deepseek"].drop
+    assert {"anthropic", "huggingface", "github_models", "bedrock"} <= {row.id for row in ROWS if row.only_named}
+    assert CATALOGUE.shared() == {
+        "opencode_go": ("OPENCODE_API_KEY", "zen"),
+        "kimi_code": ("KIMI_API_KEY", "kimi"),
+    }
+    assert {row.id for row in ROWS if row.unsupported} == {"github_models", "github_copilot", "bedrock", "vertex"}
+
+
+MESSAGES = {
+    "anthropic": "https://api.anthropic.com/v1/messages",
+    "open_router": "https://openrouter.ai/api/v1/messages",
+    "deepseek": "https://api.deepseek.com/anthropic/v1/messages",
+    "kimi": "https://api.moonshot.ai/anthropic/v1/messages",
+    "kimi_code": "https://api.kimi.com/coding/v1/messages",
+    "zai": "https://api.z.ai/api/anthropic/v1/messages",
+    "minimax": "https://api.minimax.io/anthropic/v1/messages",
+    "qwen": "https://dashscope-intl.aliyuncs.com/apps/anthropic/v1/messages",
+    "fireworks": "https://api.fireworks.ai/inference/v1/messages",
+    "friendliai": "https://api.friendli.ai/serverless/v1/messages",
+    "huggingface": "https://router.huggingface.co/v1/messages",
+    "zen": "https://opencode.ai/zen/v1/messages",
+    "opencode_go": "https://opencode.ai/zen/go/v1/messages",
+    "lmstudio": "http://localhost:1234/v1/messages",
+    "llamacpp": "http://localhost:8080/v1/messages",
+    "ollama": "http://localhost:11434/v1/messages",
+    "vllm": "http://localhost:8000/v1/messages",
+    "cliproxyapi": "http://localhost:8317/v1/messages",
+}
+
+
+@pytest.mark.parametrize(("id", "url"), MESSAGES.items())
+def test_native_hosts_are_asked_at_their_documented_address(id: str, url: str) -> None:
+    """As their own documentation gives it, whole."""
+    provider = load("", file="", catalogue=CATALOGUE, environ={}).providers[id]
+    assert (provider.wire, provider.url("messages")) == ("anthropic", url)
+
+
+def test_the_catalogue_is_a_value() -> None:
+    """Each reading is a new one, equal to the last, so a test may have its own."""
+    again = load_catalogue()
+    assert again == CATALOGUE
+    assert again is not CATALOGUE
+    assert isinstance(again, Catalogue)
