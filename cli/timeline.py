@@ -32,7 +32,7 @@ _STYLE = {"won": "green", "failed": "red", "lost": "yellow", "abandoned": "yello
 def timeline(account: JSON, *, width: int = 100, plain: bool = False) -> Iterator[Text]:
     """Lines for one request as `Recent.explain` tells it. `plain` keeps to ASCII."""
     glyphs = _PLAIN if plain else _FINE
-    room = max(20, width - _NAME - _WORDS - 6)
+    room = max(8, width - _NAME - _WORDS - 6)
     ends = [a.get("ended_s") or 0.0 for a in account["attempts"]]
     total_s = max([*ends, 0.001])
     for attempt in account["attempts"]:
