@@ -66,6 +66,7 @@ class Attempt:
     first_content_at: float | None = None
     committed: bool = False
     whole: bool = False  #: the message was relayed to its end
+    ended: bool = False  #: and the client has taken the end as well
     sent: bool = False  #: a byte may have reached the provider
     held: list[StreamEvent] = attrs.field(factory=list)
     keys_used: set[int] = attrs.field(factory=set)
@@ -134,6 +135,7 @@ class Attempt:
         relay = self.relay
         while not relay.finished:
             events = await upstream.read()
+            await trio.lowlevel.checkpoint_if_cancelled()  # what will not be sent any more must not count as released
             if events is None:
                 return self._cut_short()
             out = relay.feed(events)
@@ -153,8 +155,10 @@ class Attempt:
             return Failure(
                 kind=FailureKind.EMPTY, message=f"a whole message without content, stop_reason {relay.stop_reason}"
             )
-        await host.reply.finish()
+        self._quiet_since = None  # nothing more is expected of the provider, however long the client takes
         self.whole = True
+        await host.reply.finish()
+        self.ended = True
         return None
 
     def _note_content(self, host: Host) -> None:

@@ -89,11 +89,11 @@ class BreakerBook:
         yield self._change(row, "closed", "the probe answered", event.candidate, event)
 
     def _whole(self, event: AttemptEnded) -> Iterator[EngineEvent]:
-        row = self._rows.get(event.candidate.name)
-        if row is None:
+        row, spec = self._rows.get(event.candidate.name), self.spec(event.candidate.provider)
+        if row is None or spec is None:
             return
         row.in_a_row = 0
-        row.outcomes.append((event.at, True))
+        _note(row, event.at, spec.window_s, ok=True)
         if row.state != "closed":
             yield self._change(row, "closed", "an answer was whole", event.candidate, event)
 
@@ -103,9 +103,7 @@ class BreakerBook:
             return
         row = self._rows.setdefault(event.candidate.name, _Row())
         row.in_a_row += 1
-        row.outcomes.append((event.at, False))
-        while row.outcomes and row.outcomes[0][0] < event.at - spec.window_s:
-            row.outcomes.popleft()
+        _note(row, event.at, spec.window_s, ok=False)
         failed = sum(not ok for _, ok in row.outcomes)
         reason = ""
         if row.state == "half-open":
@@ -129,3 +127,10 @@ class BreakerBook:
         return BreakerChanged(
             at=cause.at, request_id=cause.request_id, candidate=candidate, before=before, after=after, reason=reason
         )
+
+
+def _note(row: _Row, at: float, window_s: float, *, ok: bool) -> None:
+    """Add an outcome, and drop those that have left the window."""
+    row.outcomes.append((at, ok))
+    while row.outcomes[0][0] < at - window_s:
+        row.outcomes.popleft()

@@ -65,21 +65,25 @@ class LocalGate:
     def give_back(self, permit: LocalPermit, *, sent: bool) -> None:
         provider = permit.candidate.provider
         self._books.scopes.give_back(provider, max(0, permit.key), taken_at=permit.taken_at, sent=sent)
+        if not sent:
+            self._books.breakers.release(permit.candidate)  # nothing was probed
         freed = self._freed.pop(provider, None)
         if freed is not None:
             freed.set()
 
     async def room(self, providers: Sequence[str], within_s: float) -> bool:
+        # Before the first checkpoint, or a slot given back in this very tick would go unnoticed.
+        events = [self._freed.setdefault(provider, trio.Event()) for provider in dict.fromkeys(providers)]
         freed = False
 
-        async def wait(provider: str, scope: trio.CancelScope) -> None:
+        async def wait(event: trio.Event, scope: trio.CancelScope) -> None:
             nonlocal freed
-            await self._freed.setdefault(provider, trio.Event()).wait()
+            await event.wait()
             freed = True
             scope.cancel()
 
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + within_s
-            for provider in dict.fromkeys(providers):
-                nursery.start_soon(wait, provider, nursery.cancel_scope)
+            for event in events:
+                nursery.start_soon(wait, event, nursery.cancel_scope)
         return freed

@@ -77,7 +77,19 @@ def parse(raw: bytes, *, counting: bool = False) -> JSON:
             )
         if not isinstance(message.get("content"), str | list):
             raise BadRequest(f"messages[{i}].content: expected a string or a list, got {_name(message.get('content'))}")
+        _check_blocks(f"messages[{i}].content", message["content"])
+    for field in ("system", "tools"):
+        _check_blocks(field, body.get(field))
     return body
+
+
+def _check_blocks(path: str, items: Any) -> None:
+    """Where there is a list of blocks or tools, each is an object: it is looked into on its way out."""
+    for i, item in enumerate(items if isinstance(items, list) else ()):
+        if not isinstance(item, dict):
+            raise BadRequest(f"{path}[{i}]: expected an object, got {_name(item)}")
+        if item.get("type") == "tool_result":
+            _check_blocks(f"{path}[{i}].content", item.get("content"))
 
 
 _RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (

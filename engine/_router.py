@@ -145,9 +145,11 @@ class Router:
 
     async def _end(self, race: Race, turn: _Turn) -> tuple[Outcome, int | None]:
         """The one ending the client gets."""
-        if race.winner is not None and race.winner.whole:
-            return "answered", 200
         given_up = turn.scope.cancelled_caught
+        if race.winner is not None and race.winner.whole:
+            if given_up and not race.winner.ended:
+                await race.reply.finish()  # the client was still taking the last of it
+            return "answered", 200
         if race.winner is not None and race.reply.visible:
             await self._end_broken(race, turn.cause if given_up else "")
             return "broken", 200

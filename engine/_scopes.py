@@ -119,7 +119,8 @@ class ScopeBook:
 
     def _row(self, provider: str, key: int) -> _Row:
         per_key = getattr(self.spec(provider), "per", "provider") == "key"
-        return self._rows.setdefault((provider, key if per_key else 0), _Row())
+        # A keyless provider's key is -1 in a permit and 0 in the plan: one row all the same.
+        return self._rows.setdefault((provider, max(key, 0) if per_key else 0), _Row())
 
 
 def _slots(spec: Scope) -> int | None:

@@ -183,6 +183,8 @@ class Front:
             self._body_bytes -= held
 
     def _report(self, error: Exception, request_id: str) -> None:
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]  # the group's own frames are those of nurseries
         at = trio.current_time()
         self.bus.emit(InternalError(at=at, request_id=request_id, where="front", trace=trace_of(error)))
 

@@ -6,7 +6,8 @@ message where a stream was asked for. What is well-formed is relayed byte for by
 everything to the left of this module sees the strict grammar. Sans-I/O.
 
 Blocks are kept in lanes. The first lane is live. A block that begins while the live one is text or thinking ends it; while
-the live one is a tool call, whose halves cannot be told apart later, the newcomer waits in a lane of its own.
+the live one is a tool call, whose halves cannot be told apart later, the newcomer waits in a lane of its own. The
+`message_delta` is held until the message is over, since some hosts send several, or more content after one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable
 import attrs
 import orjson
 
-from engine import JSON, PING, Kind, StreamEvent, block_stop, encoded, event
+from engine import JSON, MESSAGE_STOP, PING, Kind, StreamEvent, block_stop, encoded, event
 from transports._sse import Frame, SSEDecoder, split
 
 #: A block of this type begins where a delta of that type comes for a block that never began, or is over.
@@ -25,6 +26,7 @@ _BLOCK_FOR_DELTA: dict[str, JSON] = {
     "thinking_delta": {"type": "thinking", "thinking": "", "signature": ""},
 }
 _TEXT_OF_DELTA = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
+_DELTA = b"event: content_block_delta\ndata: {"
 _NO_USAGE = {"input_tokens": 0, "output_tokens": 0}
 
 
@@ -41,6 +43,7 @@ class _Lane:
     block: JSON
     deltas: list[JSON] = attrs.field(factory=list)
     stopped: bool = False
+    filled: bool = False
 
     @property
     def divisible(self) -> bool:
@@ -59,7 +62,8 @@ class AnthropicDecoder:
         self._lanes: list[_Lane] = []
         self._next = 0
         self._started = False
-        self._ending = False
+        self._tools = False
+        self._ending: tuple[JSON, bytes | None] | None = None  # the message_delta so far, raw where one came alone
         self._done = False
         self._run: bytes | None = None  # what a delta of the live block holds, where indexes agree
 
@@ -76,8 +80,8 @@ class AnthropicDecoder:
     def finish(self) -> list[StreamEvent]:
         """The stream is over. A message that had its stop reason is complete without `message_stop`."""
         out = self._frames(self._sse.finish())
-        if self._ending and not self._done:
-            out.append(self._message_stop())
+        if not self._done and self._ending is not None and self._ending[0]["delta"].get("stop_reason") is not None:
+            out += self._stop({"type": "message_stop"})
         return out
 
     def whole(self, message: JSON) -> list[StreamEvent]:
@@ -96,22 +100,24 @@ class AnthropicDecoder:
             out += self._block_stop({"index": index})
         stop = {"stop_reason": message.get("stop_reason"), "stop_sequence": message.get("stop_sequence")}
         out += self._message_delta({"type": "message_delta", "delta": stop, "usage": message.get("usage")})
-        return [*out, self._message_stop()]
+        return out + self._stop({"type": "message_stop"})
 
     def _as_run(self, piece: bytes) -> StreamEvent | None:
         """Deltas of the live block and nothing else, as one event, without looking into them.
 
-        Three counts that must agree: frames, delta events, mentions of the live index. A quote inside a JSON string is
-        escaped, so no text can pretend to be any of the three.
+        Counts that must agree: frames of three lines, delta events, indexes, mentions of the live index. A quote or a
+        line feed inside a JSON string is escaped, so no text can pretend to be any of them.
         """
-        if self._run is None:
+        if self._run is None or not piece.startswith(_DELTA):
             return None
         frames = piece.count(b"\n\n")
-        if piece.count(b"event: content_block_delta\n") != frames or piece.count(b"\ndata: {") != frames:
+        if piece.count(b"\n\n" + _DELTA) != frames - 1 or piece.count(b"\n") != 3 * frames or b"\r" in piece:
             return None
-        if piece.count(self._run + b",") + piece.count(self._run + b"}") != frames or b"\r" in piece:
+        of_live = piece.count(self._run + b",") + piece.count(self._run + b"}")
+        if of_live != frames or piece.count(b'"index":') != frames:
             return None
-        return StreamEvent(Kind.DELTAS, piece, content=True)
+        self._lanes[0].filled = True
+        return StreamEvent(Kind.DELTAS, piece, content=self._lanes[0].divisible)
 
     def _frames(self, frames: Iterable[Frame]) -> list[StreamEvent]:
         out: list[StreamEvent] = []
@@ -130,17 +136,21 @@ class AnthropicDecoder:
             raise StreamError("an event whose data is not JSON") from None
         if not isinstance(payload, dict):
             raise StreamError("an event whose data is not an object")
-        kind = payload.get("type") or frame.event.decode("utf-8", "replace")
-        payload.setdefault("type", kind)
+        name = frame.event.decode("utf-8", "replace")
+        kind = payload.get("type") or name
+        if not isinstance(kind, str):
+            raise StreamError("an event whose type is not a string")
+        raw = frame.raw if name == payload.get("type") else None  # clients go by the one or by the other
+        payload["type"] = kind
         handler = _HANDLERS.get(kind)
         try:
             if handler is not None:
-                return handler(self, payload, frame.raw)
+                return handler(self, payload, raw)
         except (KeyError, TypeError, AttributeError) as error:
             raise StreamError(f"a malformed {kind} event") from error
-        if not self._started or self._lanes[1:]:
+        if not kind or not self._started or self._lanes[1:]:
             return []
-        return [StreamEvent(Kind.OTHER, frame.raw or encoded(payload), payload)]
+        return [StreamEvent(Kind.OTHER, raw or encoded(payload), payload)]
 
     # One method per event of the wire. `raw` is the frame as received where it may be relayed as it is.
 
@@ -173,15 +183,15 @@ class AnthropicDecoder:
         theirs, block = payload["index"], payload["content_block"]
         if not isinstance(block, dict) or type(theirs) is not int:
             raise StreamError("a malformed content_block_start event")
-        live = self._lanes[0] if self._lanes else None
-        if live is not None and live.divisible:
+        while self._lanes and self._lanes[0].divisible:
             out += self._end_live()
-            live = None
         lane = _Lane(theirs, self._next, block)
         self._next += 1
+        self._tools = self._tools or block.get("type") == "tool_use"
         self._lanes.append(lane)
-        if live is None:
+        if lane is self._lanes[0]:
             out.append(self._started_lane(lane, raw))
+        self._run = None  # the newcomer may bear the live one's index
         return out
 
     def _delta(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
@@ -209,20 +219,36 @@ class AnthropicDecoder:
         return self._end_live(raw) if lane is self._lanes[0] else []
 
     def _message_delta(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        """Held until the end. Of several the later values stand, except that none is taken back by a null."""
         out = self._ensure_started()
-        while self._lanes:
-            out += self._end_live()
-        self._ending = self._ending or (payload.get("delta") or {}).get("stop_reason") is not None
-        usage = payload.get("usage")
-        if not isinstance(usage, dict) or usage.get("output_tokens") is None:
-            payload, raw = {**payload, "usage": {**(usage or {}), "output_tokens": 0}}, None
-        return [*out, StreamEvent(Kind.MESSAGE_DELTA, raw or encoded(payload), payload)]
+        delta, usage = payload.get("delta") or {}, payload.get("usage") or {}
+        if not delta.keys() >= {"stop_reason", "stop_sequence"} or usage.get("output_tokens") is None:
+            raw = None
+        if self._ending is not None:
+            before, raw = self._ending[0], None
+            delta = {**before["delta"], **{k: v for k, v in delta.items() if v is not None}}
+            usage = {**before["usage"], **{k: v for k, v in usage.items() if v is not None}}
+            payload = {**before, **payload}
+        if raw is None:
+            delta = {"stop_reason": None, "stop_sequence": None, **delta}
+            usage = {**usage, "output_tokens": usage.get("output_tokens") or 0}
+        self._ending = {**payload, "delta": delta, "usage": usage}, raw
+        return out
 
     def _stop(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        if not self._started:
+            return []
         out: list[StreamEvent] = []
         while self._lanes:
             out += self._end_live()
-        return [*out, self._message_stop()] if self._started else []
+        last, last_raw = self._ending or ({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 0}}, None)
+        if last["delta"].get("stop_reason") is None:
+            # The host says that the message is whole, and not why.
+            delta = {"stop_sequence": None, **last["delta"], "stop_reason": "tool_use" if self._tools else "end_turn"}
+            last, last_raw = {**last, "delta": delta}, None
+        self._done = True
+        out.append(StreamEvent(Kind.MESSAGE_DELTA, last_raw or encoded(last), last))
+        return [*out, StreamEvent(Kind.MESSAGE_STOP, raw, payload) if raw else MESSAGE_STOP]
 
     def _ping(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
         return [PING]
@@ -249,6 +275,7 @@ class AnthropicDecoder:
     def _shown_delta(self, lane: _Lane, payload: JSON, raw: bytes | None) -> StreamEvent:
         delta = payload["delta"]
         content = bool(delta.get("text") or delta.get("thinking"))
+        lane.filled = lane.filled or bool(delta.get("partial_json"))
         if lane.ours != payload["index"]:
             payload, raw = {**payload, "index": lane.ours}, None
         elif raw is not None and (content or delta.get("type") == "input_json_delta"):
@@ -260,23 +287,24 @@ class AnthropicDecoder:
         """End the live block, and let those that waited behind it be seen."""
         self._run = None
         ended = self._lanes.pop(0)
-        plain = raw is not None and ended.ours == ended.theirs
-        out = [StreamEvent(Kind.BLOCK_STOP, raw, {"index": ended.ours})] if raw and plain else [block_stop(ended.ours)]
+        kept = raw if ended.ours == ended.theirs else None
+        out = []
+        if ended.block.get("type") == "tool_use" and ended.block.get("input") and not ended.filled:
+            # Arguments given with the start alone. Claude Code reads them from deltas only.
+            delta = _taken_apart(ended.block)[1][0]
+            out.append(event({"type": "content_block_delta", "index": ended.ours, "delta": delta}))
+        stop = block_stop(ended.ours)
+        out.append(StreamEvent(Kind.BLOCK_STOP, kept, stop.payload) if kept else stop)
         if self._lanes:
             lane = self._lanes[0]
             out.append(self._started_lane(lane))
             for delta in lane.deltas:
-                out.append(
-                    self._shown_delta(lane, {"type": "content_block_delta", "index": lane.ours, "delta": delta}, None)
-                )
+                shown = {"type": "content_block_delta", "index": lane.ours, "delta": delta}
+                out.append(self._shown_delta(lane, shown, None))
             lane.deltas.clear()
             if lane.stopped:
                 out += self._end_live()
         return out
-
-    def _message_stop(self) -> StreamEvent:
-        self._done = True
-        return event({"type": "message_stop"})
 
 
 _HANDLERS: dict[str, Callable[[AnthropicDecoder, JSON, bytes | None], list[StreamEvent]]] = {
@@ -294,10 +322,8 @@ _HANDLERS: dict[str, Callable[[AnthropicDecoder, JSON, bytes | None], list[Strea
 def _brings_content(block: JSON) -> bool:
     """Whether a block's start already holds what is worth committing to."""
     match block.get("type"):
-        case "text":
-            return bool(block.get("text"))
-        case "thinking":
-            return bool(block.get("thinking"))
+        case "text" | "thinking" as kind:
+            return bool(block.get(kind))
         case "tool_use":
             return False
         case kind:

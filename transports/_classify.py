@@ -39,24 +39,29 @@ _BY_STATUS: dict[int, FailureKind] = {
 
 _RATE = re.compile(r"rate.?limit|tokens per (minute|day)|requests per|too many requests|tokens-per", re.I)
 _MONEY = re.compile(
-    r"credit balance|insufficient.?(quota|balance|credit|fund)|exceeded.?current.?quota|quota.?exceeded|billing|"
+    r"credit.?balance|insufficient.?(quota|balance|credit|fund)|exceeded.?current.?quota|quota.?exceeded|"
+    r"billing(?!-header)|"
     r"payment required|arrearage|out of credits|\b1113\b",
     re.I,
 )
 _TOO_LONG = re.compile(
     r"prompt is too long|context.?length.?exceeded|exceeds? the (available )?context|context window|"
-    r"maximum context length|maximum prompt length|input (token count|length|is too long)|"
-    r"reduce the length of the (messages|prompt)|exceeded model token limit|prompt (exceeds max length|too long)|"
+    r"maximum context length|maximum prompt length|input (token count|token length|is too long)|input length(?! (and|or))|"
+    r"reduce the length of the (messages|prompt)|exceeded model token limit|prompt (exceeds max length|too long|超长)|"
+    r"prompt token count|max_new_tokens.{0,3}must be|"
     r"longer than the (maximum )?model.{0,20}length|range of input length|too large for model with|exceed_context_size|"
     r"tokens to keep from the initial prompt|token limit exceeded|prompt contains \d+ tokens",
     re.I,
 )
 _CAP = re.compile(
-    r"max_(completion_)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed)|maximum allowed number of output",
+    r"max_(completion_)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed)|range of max_tokens|"
+    r"maximum allowed number of output",
     re.I,
 )
 _DEGRADED = re.compile(r"degraded function|engine_overloaded|overloaded|loading model|model busy", re.I)
-_NUMBERS = re.compile(r"\d[\d,]{2,}")
+_NUMBERS = re.compile(r"(?<![\d.])\d[\d,]{2,11}(?![\d.]*\d)")
+#: Where a text holds more than two numbers, the maximum is the one that stands like this.
+_MAXIMUM = re.compile(r"(?:maximum[\w' ]* length (?:is|of)|must be <=|>|model with) (\d[\d,]{2,11})(?!\d)", re.I)
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, *, now_wall_s: float = 0.0) -> Failure:
@@ -64,7 +69,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now_wall_s
 
     `now_wall_s` (seconds since the epoch) turns a date in Retry-After into a wait.
     """
-    text, native = _text(body, headers.get("content-type", ""))
+    text, message, native = _text(body, headers.get("content-type", ""))
     kind = _kind(status, text)
     return Failure(
         kind=kind,
@@ -74,7 +79,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now_wall_s
         body=body if native else None,
         native=native,
         upstream_id=headers.get("request-id") or headers.get("x-request-id"),
-        tokens=_tokens(text) if kind is FailureKind.TOO_LONG else None,
+        tokens=_tokens(message) if kind is FailureKind.TOO_LONG else None,
     )
 
 
@@ -96,23 +101,22 @@ def _kind(status: int, text: str) -> FailureKind:
     return FailureKind.CLIENT if 400 <= status < 500 else FailureKind.SERVER
 
 
-def _text(body: bytes, content_type: str) -> tuple[str, bool]:
-    """The provider's words, and whether they came as an Anthropic error object."""
+def _text(body: bytes, content_type: str) -> tuple[str, str, bool]:
+    """The provider's words with its codes, the words alone, and whether they came as an Anthropic error object."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         if "html" in content_type or body.lstrip()[:1] == b"<":
-            return "an HTML page instead of an answer", False
-        return " ".join(body.decode("utf-8", "replace").split()), False
+            return "an HTML page instead of an answer", "", False
+        text = " ".join(body.decode("utf-8", "replace").split())
+        return text, text, False
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
-    if not isinstance(parsed, dict):
-        return "", False
-    error = parsed.get("error", parsed)
+    error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
     if isinstance(error, str):
-        return error, False
+        return error, error, False
     if not isinstance(error, dict):
-        return "", False
+        return "", "", False
     parts = [
         str(error[k])
         for k in ("type", "code", "status", "message", "detail")
@@ -120,16 +124,28 @@ def _text(body: bytes, content_type: str) -> tuple[str, bool]:
     ]
     message = error.get("message")
     native = parsed.get("type") == "error" and isinstance(message, str) and isinstance(error.get("type"), str)
-    return (": ".join(dict.fromkeys(parts)), native)
+    return ": ".join(dict.fromkeys(parts)), str(message or error.get("detail") or ""), native
 
 
 def _tokens(text: str) -> tuple[int, int] | None:
-    """(needed, maximum) from a text that names both. The larger is what was needed, whatever their order."""
-    numbers = sorted({int(n.replace(",", "")) for n in _NUMBERS.findall(text)})
-    return (numbers[-1], numbers[-2]) if len(numbers) == 2 else None
+    """(needed, maximum) from a text that names both, in whatever order; a prompt and its answer may be told apart."""
+    numbers = sorted({_whole(n) for n in _NUMBERS.findall(text)})
+    if len(numbers) == 2:
+        return numbers[1], numbers[0]
+    found = _MAXIMUM.search(text)
+    if found is None or len(numbers) < 2:
+        return None
+    maximum = _whole(found[1])
+    others = [n for n in numbers if n != maximum]
+    needed = max(others) if max(others) > maximum else sum(others)
+    return (needed, maximum) if needed > maximum else None
 
 
-_TRY_AGAIN = re.compile(r"try again in (?:(\d+)m)?(?:(\d+(?:\.\d+)?)(ms|s))?", re.I)
+def _whole(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+_TRY_AGAIN = re.compile(r"try again in (?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s))?", re.I)
 
 
 def retry_after_s(headers: Mapping[str, str], text: str = "", now_wall_s: float = 0.0) -> float | None:
@@ -146,12 +162,12 @@ def retry_after_s(headers: Mapping[str, str], text: str = "", now_wall_s: float 
     if date and now_wall_s:
         try:
             return max(0.0, parsedate_to_datetime(date).timestamp() - now_wall_s)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     match = _TRY_AGAIN.search(text)
     if match and (match[1] or match[2]):
         seconds = float(match[2] or 0) * (0.001 if match[3] and match[3].lower() == "ms" else 1.0)
-        return 60.0 * int(match[1] or 0) + seconds
+        return _number(str(60.0 * float(match[1] or 0) + seconds))
     return None
 
 

@@ -69,7 +69,8 @@ def headers(ask: Ask) -> list[tuple[bytes, bytes]]:
     if ask.key is not None and ask.provider.auth in _AUTH:
         name, prefix = _AUTH[ask.provider.auth]
         out.append((name, prefix + ask.key.reveal().encode("ascii")))
-    return out + [(name.lower().encode(), value.encode()) for name, value in ask.provider.headers]
+    own = {name.lower().encode(): value.encode() for name, value in ask.provider.headers}
+    return [(name, value) for name, value in out if name not in own] + list(own.items())
 
 
 def body(ask: Ask) -> bytes:
@@ -99,7 +100,7 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
     out = {name: value for name, value in body.items() if name in FIELDS and name not in drop}
     if isinstance(out.get("system"), list):
         out["system"] = [b for b in out["system"] if not str(b.get("text", "")).startswith(_ATTRIBUTION)]
-    if "tools" in out:
+    if isinstance(out.get("tools"), list):
         out["tools"] = [
             {name: tool[name] for name in _TOOL_FIELDS if name in tool}
             for tool in out["tools"]
@@ -110,7 +111,8 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
             out.pop("tool_choice", None)
     thinking = out.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") == "adaptive":
-        out["thinking"] = {"type": "enabled", "budget_tokens": max(1024, min(8192, body["max_tokens"] // 2))}
+        budget = min(8192, body["max_tokens"] // 2)
+        out["thinking"] = {"type": "enabled", "budget_tokens": budget} if budget >= 1024 else {"type": "disabled"}
     choice = out.get("tool_choice")
     if (
         "no-named-tool-choice" in quirks

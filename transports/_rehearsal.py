@@ -54,19 +54,29 @@ class Script:
         for name, text in parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)):
             if name not in _PARSERS:
                 raise ValueError(f"'{name}' is no part of a rehearsal script; known: {', '.join(_PARSERS)}")
-            values[name] = _PARSERS[name](text)
+            try:
+                values[name] = _PARSERS[name](text)
+            except ValueError:
+                raise ValueError(f"'{name}' of a rehearsal script: expected 0 or more, got '{text}'") from None
         script = cls(**values)  # type: ignore[arg-type]
         if script.fault and script.fault not in FAULTS:
             raise ValueError(f"unknown fault '{script.fault}'; known: {', '.join(FAULTS)}")
         return script
 
 
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError
+    return value
+
+
 _PARSERS: dict[str, Callable[[str], float | int | str]] = {
-    "after_s": float,
+    "after_s": _amount,
     "fault": str,
-    "retry_after": float,
-    "words": int,
-    "gap_ms": float,
+    "retry_after": _amount,
+    "words": lambda text: int(_amount(text)),
+    "gap_ms": _amount,
 }
 
 
@@ -128,6 +138,8 @@ def _events(script: Script, ask: Ask, advice: str) -> Iterator[StreamEvent]:
             return
         delta = {"type": "text_delta", "text": word}
         yield event({"type": "content_block_delta", "index": 0, "delta": delta}, content=True)
+    if script.fault == "cut":
+        return
     yield block_stop(0)
     stop = {"stop_reason": "end_turn", "stop_sequence": None}
     yield event({"type": "message_delta", "delta": stop, "usage": {"output_tokens": len(words)}})

@@ -25,6 +25,8 @@ from server import Built, build
 TOKEN = "planted-token-3f9c"
 OPEN_SERVER = Server()
 CLOSED_SERVER = Server(token=Secret(TOKEN, source="ANTHROPIC_AUTH_TOKEN"))
+#: Request messages that the server keeps for a handler; with more than these unread, no last message gets through.
+QUEUE = 10
 ECHO = "echo?words=3&gap_ms=0"
 
 
@@ -98,6 +100,8 @@ class Exchange:
             raise ProtocolError(f"{message['type']} in state {self._state}")
         last = not message.get("more_body")
         if last:
+            while self._inbox[0].statistics().current_buffer_used >= QUEUE:  # noqa: ASYNC110 - a channel tells nobody
+                await trio.sleep(0.001)
             self._inbox[0].send_nowait({"type": "http.disconnect"})
         if body := message.get("body", b""):
             self.arrivals.append((trio.current_time() - self._began_at, body))

@@ -268,8 +268,10 @@ class TestWrites:
     async def test_what_was_seen_cannot_be_taken_back(self) -> None:
         """A stream cannot be started again, and a JSON answer has nothing to break off: both are mistakes of ours."""
         exchange = http("POST", "/v1/messages")
+        stream = SSEReply(exchange.send, "req_1")
+        await stream.send([START])
         with pytest.raises(RuntimeError, match="taken back"):
-            SSEReply(exchange.send, "req_1").discard()
+            stream.discard()
         with pytest.raises(RuntimeError, match="nothing to break off"):
             await JSONReply(exchange.send, "req_1").reset()
 

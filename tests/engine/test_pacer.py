@@ -1,0 +1,296 @@
+"""Who starts next and when, without a clock running: the pacer is asked, told, and asked again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine._pacer import SHORTEST_WAIT_S, Launch, Over, Pacer, Pause, Wait
+from policies import Candidate, Charge, Limits, Next, Plan, Skip, Step
+
+A, B, C, D = (Candidate.parse(f"{id}/m") for id in "abcd")
+BEGAN_AT = 100.0
+
+
+def steps(*candidates: Candidate, **fields: Any) -> tuple[Step, ...]:
+    return tuple(Step(candidate=c, **fields) for c in candidates)
+
+
+def hedged(*candidates: Candidate, patience_s: float = 4.0) -> tuple[Step, ...]:
+    return steps(*candidates, patience_s=patience_s, charge=Charge.BUDGET)
+
+
+def pacer(made: tuple[Step, ...], *skipped: Skip, **limits: Any) -> Pacer:
+    chain = tuple(step.candidate for step in made) + tuple(skip.candidate for skip in skipped)
+    plan = Plan(chain=chain, steps=made, skipped=skipped, limits=Limits(**limits))
+    return Pacer(plan, BEGAN_AT)
+
+
+def start(it: Pacer, attempt: int, now: float) -> Launch:
+    """Do as the pacer says, which must be to launch."""
+    launch = it.decide(now)
+    assert isinstance(launch, Launch)
+    it.started(attempt, launch.step, now)
+    return launch
+
+
+def fails(it: Pacer, attempt: int, verdict: Next = Next.NEXT) -> None:
+    it.failed(attempt, verdict, lambda step: True)
+
+
+def test_a_sequence_launches_one_and_waits_for_its_failure() -> None:
+    """No patience: nothing is due until something happens."""
+    it = pacer(steps(A, B))
+    assert start(it, 1, 100.0) == Launch(it.plan.steps[0])
+    assert it.decide(100.0) == it.decide(1e9) == Pause(math.inf)
+    fails(it, 1)
+    assert start(it, 2, 103.5) == Launch(it.plan.steps[1])
+    fails(it, 2)
+    assert it.decide(103.5) == Over()
+
+
+def test_a_hedge_is_due_at_its_patience_and_charged() -> None:
+    """A pause until the very moment, and at that moment the launch."""
+    it = pacer(hedged(A, B))
+    start(it, 1, 101.0)
+    assert it.decide(104.9) == Pause(105.0)
+    assert it.decide(105.0) == Launch(it.plan.steps[1], beside=True, charged=True)
+
+
+def test_patience_is_the_last_launched_attempts() -> None:
+    """Each step brings its own; the third waits for the second's."""
+    first, second, third = hedged(A)[0], hedged(B, patience_s=1.5)[0], hedged(C)[0]
+    it = pacer((first, second, third), max_in_flight=3)
+    start(it, 1, 100.0)
+    start(it, 2, 104.0)
+    assert it.decide(105.0) == Pause(105.5)
+    assert start(it, 3, 105.5).step == third
+
+
+def test_a_race_starts_its_width_at_one_moment_uncharged() -> None:
+    """Patience 0 and no charge."""
+    it = pacer(
+        (Step(candidate=A, patience_s=0.0, charge=Charge.FREE), Step(candidate=B, charge=Charge.FREE), *steps(C))
+    )
+    assert not start(it, 1, 100.0).beside
+    assert start(it, 2, 100.0) == Launch(it.plan.steps[1], beside=True, charged=False)
+    assert it.decide(100.0) == Pause(math.inf)
+
+
+def test_a_step_never_to_be_started_beside_another_waits_for_a_failure() -> None:
+    """However little patience its forerunner has."""
+    it = pacer((Step(candidate=A, patience_s=0.0), *steps(B, charge=Charge.NEVER)))
+    start(it, 1, 100.0)
+    assert it.decide(100.0) == Pause(math.inf)
+    fails(it, 1)
+    assert it.decide(100.0) == Launch(it.plan.steps[1])
+
+
+def test_any_failure_starts_the_next_beside_those_still_running_and_uncharged() -> None:
+    """The older of two failing counts as much as the newer; the newcomer is a replacement, not a hedge."""
+    for failing in (1, 2):
+        it = pacer(hedged(A, B, C))
+        start(it, 1, 100.0)
+        start(it, 2, 104.0)
+        fails(it, failing)
+        assert it.decide(104.0) == Launch(it.plan.steps[2], beside=True, charged=False)
+
+
+def test_nobody_loses_patience_with_who_has_shown_content() -> None:
+    """Until that one fails, or another does."""
+    it = pacer(hedged(A, B, C), max_in_flight=3)
+    start(it, 1, 100.0)
+    it.content(1)
+    assert it.decide(1e9) == Pause(math.inf)
+    fails(it, 1)
+    assert it.decide(101.0) == Launch(it.plan.steps[1])
+
+
+def test_no_more_than_max_in_flight_run_beside_each_other() -> None:
+    """Patience or not."""
+    it = pacer(hedged(A, B, C, patience_s=0.0), max_in_flight=2)
+    start(it, 1, 100.0)
+    start(it, 2, 100.0)
+    assert it.decide(200.0) == Pause(math.inf)
+    it.ended(1)
+    assert isinstance(it.decide(200.0), Launch)
+
+
+def test_no_more_than_max_attempts_are_launched() -> None:
+    """Then those that run are waited for, and then it is over."""
+    it = pacer(hedged(A, B, C), max_attempts=2)
+    start(it, 1, 100.0)
+    start(it, 2, 104.0)
+    fails(it, 1)
+    assert it.decide(104.0) == Pause(math.inf)
+    fails(it, 2)
+    assert it.decide(104.0) == Over()
+    assert it.launched == 2
+
+
+def test_a_denied_hedge_starts_after_a_failure_only() -> None:
+    """And then free of charge."""
+    it = pacer(hedged(A, B))
+    start(it, 1, 100.0)
+    it.denied()
+    assert it.decide(1e9) == Pause(math.inf)
+    fails(it, 1)
+    assert it.decide(110.0) == Launch(it.plan.steps[1])
+
+
+def test_the_clients_fault_stops_everything() -> None:
+    """What runs goes on; nobody else is asked, not even who was merely busy."""
+    it = pacer(hedged(A, B, C), Skip(candidate=D, by="x", reason="busy", wait_s=1.0))
+    start(it, 1, 100.0)
+    start(it, 2, 104.0)
+    fails(it, 1, Next.STOP)
+    assert it.decide(104.0) == Pause(math.inf)
+    fails(it, 2)
+    assert it.decide(104.0) == Over()
+
+
+def test_a_prompt_too_long_leaves_those_whose_window_may_hold_it() -> None:
+    """The waiting ones are judged as the pending ones are."""
+    it = pacer(steps(A, B, C), Skip(candidate=D, by="x", reason="busy", wait_s=1.0))
+    start(it, 1, 100.0)
+    it.failed(1, Next.BIGGER, lambda step: step.candidate == C)
+    assert start(it, 2, 100.0).step.candidate == C
+    fails(it, 2)
+    assert it.decide(100.0) == Over()
+
+
+def test_who_is_busy_is_passed_over_and_asked_again_when_nobody_else_is_left() -> None:
+    """Not before its wait is over, and the wait is for the soonest of all."""
+    it = pacer(steps(A, B))
+    for wait_s in (7.0, 3.0):
+        launch = it.decide(100.0)
+        assert isinstance(launch, Launch)
+        it.busy(launch.step, wait_s, 100.0)
+    assert it.decide(100.0) == Wait(103.0, ("a", "b"))
+    assert it.decide(103.0) == Launch(it.plan.steps[1])
+    assert [ready_at for ready_at, _ in it.waiting()] == [107.0, 103.0]
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.01])
+def test_a_busy_candidate_is_not_asked_again_at_once(wait_s: float) -> None:
+    """Whatever its book says: a wait of nothing would spin."""
+    it = pacer(steps(A))
+    it.busy(it.plan.steps[0], wait_s, 100.0)
+    assert it.decide(100.0) == Wait(100.0 + SHORTEST_WAIT_S, ("a",))
+
+
+def test_somebody_making_room_ends_the_wait_for_all() -> None:
+    """Each may be asked at once, and those whose wait was over already stay first."""
+    it = pacer(steps(A, B))
+    it.busy(it.plan.steps[0], 30.0, 100.0)
+    it.busy(it.plan.steps[1], 40.0, 100.0)
+    it.stirred(110.0)
+    assert it.decide(110.0) == Launch(it.plan.steps[0])
+
+
+def test_busy_while_another_runs_means_the_next_at_once() -> None:
+    """A hedge that finds its candidate busy goes to the one after it, in the same moment."""
+    it = pacer(hedged(A, B, C))
+    start(it, 1, 100.0)
+    it.busy(it.plan.steps[1], 5.0, 104.0)
+    assert it.decide(104.0) == Launch(it.plan.steps[2], beside=True, charged=True)
+    start(it, 2, 104.0)
+    assert it.decide(109.0) == Pause(math.inf)
+
+
+def test_waiting_ends_where_max_wait_does() -> None:
+    """Counted from the beginning of the request; the very last moment is still in time."""
+    it = pacer(steps(A), max_wait_s=10.0)
+    it.busy(it.plan.steps[0], 4.0, 106.0)
+    assert it.decide(106.0) == Wait(110.0, ("a",))
+    assert isinstance(it.decide(110.0), Launch)
+    it.busy(it.plan.steps[0], 4.0, 110.0)
+    assert it.decide(110.0) == Over()
+
+
+def test_a_step_held_back_is_not_launched_before_its_moment() -> None:
+    """`not_before_s` counts from the making of the plan."""
+    it = pacer(steps(A, not_before_s=2.5))
+    assert it.decide(100.0) == Wait(102.5, ("a",))
+    assert it.decide(102.5) == Launch(it.plan.steps[0])
+
+
+def test_who_the_plan_passed_over_softly_is_asked_when_nobody_else_is_left() -> None:
+    """With the patience for a fallback, and with its limits lifted where the plan lifts them; a hard skip never."""
+    soft, hard = Skip(candidate=B, by="x", reason="busy", wait_s=3.0), Skip(candidate=C, by="y", reason="no tools")
+    plan = Plan(chain=(A, B, C), steps=steps(A), skipped=(soft, hard), lifted=frozenset({"b"}))
+    it = Pacer(plan, BEGAN_AT)
+    start(it, 1, 100.0)
+    assert it.decide(1e9) == Pause(math.inf)
+    fails(it, 1)
+    assert it.decide(101.0) == Wait(103.0, ("b",))
+    assert start(it, 2, 103.0).step == Step(candidate=B, first_content_s=20.0, unlimited=True)
+    fails(it, 2)
+    assert it.decide(103.0) == Over()
+
+
+def test_an_empty_plan_is_over_at_once() -> None:
+    """Nobody to ask, nobody to wait for."""
+    assert pacer(()).decide(BEGAN_AT) == Over()
+
+
+@attrs.define
+class _World:
+    """What a race would do with a pacer, told by a list of numbers."""
+
+    it: Pacer
+    now: float = BEGAN_AT
+    running: list[int] = attrs.field(factory=list)
+    launched: list[Candidate] = attrs.field(factory=list)
+
+    def advance(self, choice: int) -> bool:
+        """One move; False when it is over."""
+        move = self.it.decide(self.now)
+        match move:
+            case Launch(step=step) if choice % 4 == 3:
+                self.it.busy(step, choice / 10, self.now)
+            case Launch(step=step):
+                attempt = len(self.launched) + 1
+                self.it.started(attempt, step, self.now)
+                self.launched.append(step.candidate)
+                self.running.append(attempt)
+            case Pause(until) if self.running and (until == math.inf or choice % 2):
+                failed = self.running.pop(choice % len(self.running))
+                self.it.failed(failed, Next.NEXT, lambda step: True)
+            case Pause(until) | Wait(until):
+                assert until > self.now, "a wait for a moment that has passed would spin"
+                self.now = until
+            case Over():
+                return False
+        return True
+
+
+@given(
+    st.lists(st.builds(Step, candidate=st.sampled_from([A, B, C, D]), patience_s=st.sampled_from([None, 0.0, 1.0]),
+                       charge=st.sampled_from(Charge), not_before_s=st.sampled_from([0.0, 0.0, 2.0])),
+             max_size=4, unique_by=lambda step: step.candidate),
+    st.integers(1, 5), st.integers(1, 3), st.lists(st.integers(0, 11), min_size=1, max_size=40),
+)  # fmt: skip
+def test_whatever_happens_limits_hold_and_it_comes_to_an_end(
+    made: list[Step], max_attempts: int, max_in_flight: int, choices: list[int]
+) -> None:
+    """Nobody twice, never too many, no wait into the past, and once everybody fails, everybody has had a turn."""
+    it = pacer(tuple(made), max_attempts=max_attempts, max_in_flight=max_in_flight)
+    world = _World(it)
+    for choice in choices:
+        if not world.advance(choice):
+            break
+        assert len(world.running) <= max_in_flight
+        assert len(world.launched) <= max_attempts
+        assert len(set(world.launched)) == len(world.launched)
+    for _ in range(100):
+        if not world.advance(0):
+            break
+    assert it.decide(world.now) == Over()
+    assert not world.running
+    assert len(world.launched) == min(len(made), max_attempts)

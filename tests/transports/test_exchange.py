@@ -1,0 +1,361 @@
+"""One exchange over HTTP: what counts as the beginning of an answer, what is wrong with the rest, and who closes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import httpx
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from engine import AttemptError, Failure, Kind, StreamEvent
+from policies import FailureKind
+from tests.recordings import Recording, reading, recordings
+from tests.transports.anthropic_frames import END, START, STOP, delta, frame, raw_of, start, stop, stream
+from tests.transports.asks import ask, body
+from tests.transports.faulty import answering, memory_network
+from transports._anthropic import StreamError
+from transports._classify import MAX_ERROR_BYTES
+from transports._errors import mark_stale
+from transports._sse import SSEError
+from transports._wire import ERROR_BODY_S, LAST_CHUNK_S, AnthropicHTTP, failure_of
+from transports.http import StreamingTransport
+
+GOOD = stream(
+    {**START, "message": {**START["message"], "model": "asked"}}, start(0), delta(0, "hi"), stop(0), END, STOP
+)
+MESSAGE = {
+    **START["message"],
+    "content": [{"type": "text", "text": "hi"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 3, "output_tokens": 7},
+}
+SSE = {"content-type": "text/event-stream; charset=utf-8"}
+JSON = {"content-type": "application/json"}
+
+
+@attrs.define(eq=False)
+class Body(httpx.AsyncByteStream):
+    """A body in reads; a number is a silence in seconds, an exception is raised."""
+
+    parts: Sequence[bytes | float | Exception]
+    closed: int = 0
+    taken: int = 0
+
+    def __aiter__(self) -> Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while self.taken < len(self.parts):
+            part = self.parts[self.taken]
+            self.taken += 1
+            if isinstance(part, Exception):
+                raise part
+            if isinstance(part, bytes):
+                await trio.lowlevel.checkpoint()
+                return part
+            await trio.sleep(part)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+@attrs.define(eq=False)
+class Host(httpx.AsyncBaseTransport):
+    """Gives one answer, or raises, and keeps the request."""
+
+    body: Body
+    status: int = 200
+    headers: dict[str, str] = attrs.field(factory=lambda: dict(SSE))
+    error: Exception | None = None
+    seen: list[httpx.Request] = attrs.field(factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request)
+        if self.error is not None:
+            raise self.error
+        return httpx.Response(self.status, headers=self.headers, stream=self.body)
+
+
+def host(*parts: bytes | float | Exception, status: int = 200, headers: dict[str, str] | None = None) -> Host:
+    return Host(Body(parts), status, dict(SSE if headers is None else headers))
+
+
+async def exchanged(where: Host, **asked: Any) -> list[StreamEvent]:
+    """All events of one exchange with this host; the body is closed exactly once, whatever happens."""
+    events: list[StreamEvent] = []
+    try:
+        async with AnthropicHTTP(where, lambda: 0.0).open(ask(**asked)) as upstream:
+            while (batch := await upstream.read()) is not None:
+                events += batch
+            assert await upstream.read() is None
+    finally:
+        assert where.body.closed == (0 if where.error else 1)
+    return events
+
+
+async def failure(where: Host, **asked: Any) -> Failure:
+    with pytest.raises(AttemptError) as caught:
+        await exchanged(where, **asked)
+    assert str(caught.value) == str(caught.value.failure)
+    return caught.value.failure
+
+
+class TestAnswers:
+    """What is one."""
+
+    async def test_the_events_of_a_read_are_one_batch(self) -> None:
+        """So that they can go out in one write."""
+        where = host(GOOD[:400], GOOD[400:])
+        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+            first, second = await upstream.read(), await upstream.read()
+            assert await upstream.read() is None
+        assert first
+        assert second
+        assert raw_of([*first, *second]) == GOOD
+
+    async def test_the_request_is_the_one_for_the_host(self) -> None:
+        """Address, query, body, key and time limits."""
+        where = host(GOOD)
+        await exchanged(where, key="sk-1", query=b"beta=true", connect_s=3.0, write_s=4.0)
+        (request,) = where.seen
+        assert (request.method, str(request.url)) == ("POST", "http://host.test/v1/messages?beta=true")
+        assert orjson.loads(request.content) == body()
+        assert request.headers["x-api-key"] == "sk-1"
+        assert request.headers["content-length"] == str(len(request.content))
+        assert request.extensions["timeout"] == {"connect": 3.0, "write": 4.0, "read": None, "pool": None}
+
+    async def test_ids_and_estimates_come_from_the_request(self) -> None:
+        """Where the host gives none."""
+        where = host(stream(start(0), delta(0, "hi"), stop(0), END, STOP))
+        (first, *_) = await exchanged(where)
+        message = first.payload["message"]
+        assert (message["id"], message["model"]) == ("msg_7", "asked")
+        assert message["usage"]["input_tokens"] == ask().request.need.input_tokens > 0
+
+    @pytest.mark.parametrize("content_type", ["text/event-stream", "TEXT/Event-Stream; charset=utf-8", None])
+    async def test_an_event_stream_may_be_said_in_several_ways(self, content_type: str | None) -> None:
+        """Or not at all."""
+        where = host(GOOD, headers={"content-type": content_type} if content_type else {})
+        assert raw_of(await exchanged(where)) == GOOD
+
+    async def test_a_json_message_counts_as_a_stream(self) -> None:
+        """Some hosts ignore `stream`."""
+        where = host(*[bytes([byte]) for byte in orjson.dumps(MESSAGE)], headers=JSON)
+        found = reading(raw_of(await exchanged(where)))
+        assert (found.faults, found.text, found.usage["output_tokens"]) == ([], "hi", 7)
+
+    async def test_an_error_event_is_an_event(self) -> None:
+        """What it means for the turn is judged where it is known what the client has seen."""
+        events = await exchanged(host(stream(START, {"type": "error", "error": {"type": "overloaded_error"}})))
+        assert [event.kind for event in events] == [Kind.MESSAGE_START, Kind.ERROR]
+
+    @pytest.mark.parametrize("parts", [(), (b"",), (b": hello\n\n",)])
+    async def test_an_empty_stream_has_no_events(self, parts: tuple[bytes, ...]) -> None:
+        """An attempt takes that for a failure."""
+        assert await exchanged(host(*parts)) == []
+
+    @pytest.mark.parametrize("recording", recordings("anthropic-messages", stream=False))
+    async def test_recorded_json_answers(self, recording: Recording) -> None:
+        """A message becomes events, an error a failure with its status and words."""
+        where = Host(Body([recording.body]), recording.status, dict(JSON))
+        if recording.status == 200:
+            assert reading(raw_of(await exchanged(where))).text == recording.expect["text"]
+            return
+        failed = await failure(where)
+        assert (failed.status, failed.native, failed.body) == (recording.status, True, recording.body)
+        assert recording.expect["error"]["message"] in failed.message
+
+
+class TestNoAnswers:
+    """A status of 200 that is none."""
+
+    @pytest.mark.parametrize(
+        ("content_type", "text", "kind", "words"),
+        [
+            ("text/html; charset=utf-8", b"<html>log in</html>", FailureKind.MALFORMED, "text/html instead of"),
+            ("text/plain", b"hello", FailureKind.MALFORMED, "text/plain instead of"),
+            ("application/x-ndjson", b"{}\n", FailureKind.MALFORMED, "application/x-ndjson instead of"),
+            ("application/json", b"", FailureKind.EMPTY, "not a message"),
+            ("application/json", b"[]", FailureKind.MALFORMED, "not a message"),
+            ("application/json", b"{}", FailureKind.MALFORMED, "not a message"),
+            ("application/json", b'{"id":"x","choices":[]}', FailureKind.MALFORMED, "not a message"),
+            ("application/json", b'{"type":"mess', FailureKind.MALFORMED, "not JSON"),
+            ("application/json", b'{"error":{"message":"busy"}}', FailureKind.ERROR_EVENT, "busy"),
+            ("application/json", b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}',
+             FailureKind.ERROR_EVENT, "busy"),
+        ],
+    )  # fmt: skip
+    async def test_another_body_is_a_failure(
+        self, content_type: str, text: bytes, kind: FailureKind, words: str
+    ) -> None:
+        """Judged before anything of it is shown."""
+        failed = await failure(host(text, headers={"content-type": content_type}))
+        assert failed.kind is kind
+        assert failed.status in (None, 200)
+        assert words in failed.message
+
+    async def test_a_compressed_body_is_a_failure(self) -> None:
+        """None was asked for, and events would be held back in it."""
+        failed = await failure(host(b"\x1f\x8b", headers={**SSE, "content-encoding": "gzip"}))
+        assert (failed.kind, "gzip" in failed.message) == (FailureKind.MALFORMED, True)
+        identity = host(GOOD, headers={**SSE, "content-encoding": "identity"})
+        assert raw_of(await exchanged(identity)) == GOOD
+
+    @pytest.mark.parametrize("bad", [b"data: {\n\n", frame({"type": "content_block_delta", "index": 0, "delta": 1})])
+    async def test_a_broken_stream_is_a_failure_where_it_breaks(self, bad: bytes) -> None:
+        """What came before it was good."""
+        where = host(GOOD[:400], bad)
+        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+            assert await upstream.read()
+            with pytest.raises(AttemptError) as caught:
+                await upstream.read()
+        assert caught.value.failure.kind is FailureKind.MALFORMED
+
+
+class TestRefusals:
+    """Other statuses."""
+
+    async def test_the_body_says_what_is_meant(self) -> None:
+        """With the wait, in seconds or as a date."""
+        said = orjson.dumps({"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}})
+        failed = await failure(host(said, status=429, headers={**JSON, "Retry-After": "12"}))
+        assert (failed.kind, failed.retry_after_s, failed.body) == (FailureKind.RATE_LIMITED, 12.0, said)
+
+    async def test_dates_are_taken_against_the_wall_clock(self) -> None:
+        """Which is given."""
+        where = host(status=429, headers={"retry-after": "Fri, 15 Jan 2027 08:00:30 GMT"})
+        with pytest.raises(AttemptError) as caught:
+            async with AnthropicHTTP(where, lambda: 1_800_000_000.0).open(ask()):
+                raise AssertionError("entered")
+        assert caught.value.failure.retry_after_s == 30
+
+    async def test_a_slow_body_is_not_waited_for(self, autojump_clock: MockClock) -> None:
+        """After five seconds the status says enough."""
+        failed = await failure(host(1000.0, b"never", status=503))
+        assert (failed.kind, failed.status, trio.current_time()) == (FailureKind.OVERLOADED, 503, ERROR_BODY_S)
+
+    async def test_an_endless_body_is_read_so_far(self) -> None:
+        """Nobody needs more of an error."""
+        where = host(*[b"x" * 1000] * 1000, status=500)
+        assert (await failure(where)).kind is FailureKind.SERVER
+        assert where.body.taken == -(-MAX_ERROR_BYTES // 1000)
+
+    async def test_a_body_that_breaks_off_counts_as_far_as_it_came(self) -> None:
+        """The failure is the provider's answer, not the cut."""
+        failed = await failure(host(b"no such mo", httpx.ReadError("reset"), status=404))
+        assert (failed.kind, failed.message) == (FailureKind.GONE, "no such mo")
+
+
+class TestExceptions:
+    """Those of the libraries below."""
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (httpx.ConnectTimeout("t"), FailureKind.CONNECT_TIMEOUT),
+            (httpx.ConnectError("refused"), FailureKind.CONNECT),
+            (httpx.ProxyError("407"), FailureKind.CONNECT),
+            (httpx.UnsupportedProtocol("ftp"), FailureKind.CONNECT),
+            (httpx.WriteTimeout("t"), FailureKind.RESET),
+            (httpx.WriteError("epipe"), FailureKind.RESET),
+            (httpx.ReadTimeout("t"), FailureKind.IDLE_TIMEOUT),
+            (httpx.ReadError("reset"), FailureKind.RESET),
+            (httpx.RemoteProtocolError("closed"), FailureKind.RESET),
+            (httpx.LocalProtocolError("bad"), FailureKind.RESET),
+            (httpx.DecodingError("gzip"), FailureKind.MALFORMED),
+            (SSEError("long"), FailureKind.MALFORMED),
+            (StreamError("odd"), FailureKind.MALFORMED),
+        ],
+    )
+    async def test_each_is_a_failure(self, error: Exception, kind: FailureKind) -> None:
+        """At the head and in the body alike; with words even where the exception has none."""
+        if isinstance(error, httpx.HTTPError):
+            assert (await failure(Host(Body(()), error=error))).kind is kind
+        assert (await failure(host(GOOD[:400], error))).kind is kind
+        assert failure_of(type(error)("")).message == type(error).__name__
+
+    async def test_a_stale_connection_is_marked(self) -> None:
+        """One more try on a fresh one is then worth it."""
+        error = httpx.ReadError("reset")
+        assert not (await failure(Host(Body(()), error=error))).stale
+        mark_stale(error)
+        assert (await failure(Host(Body(()), error=error))).stale
+
+    async def test_others_are_ours(self) -> None:
+        """A fault in the code is not taken for a provider's."""
+        with pytest.raises(ZeroDivisionError):
+            await exchanged(host(GOOD[:400], ZeroDivisionError()))
+
+    async def test_an_address_that_cannot_be_asked(self) -> None:
+        """A failure of the attempt, without the address in it."""
+        where = host(GOOD)
+        with pytest.raises(AttemptError) as caught:
+            async with AnthropicHTTP(where, lambda: 0.0).open(ask(base_url="http://ho st:-1")):
+                raise AssertionError("entered")
+        assert caught.value.failure.kind is FailureKind.CONNECT
+        assert "ho st" not in caught.value.failure.message
+
+
+class TestLeaving:
+    """What is left of the body when the message is over."""
+
+    async def test_the_end_is_read_so_that_the_connection_lives(self) -> None:
+        """Usually the last chunk is all that is missing."""
+        async with memory_network(answering(_chunked(GOOD), b"0\r\n\r\n")) as network:
+            http = StreamingTransport(network=network)
+            for _ in range(2):
+                async with AnthropicHTTP(http, lambda: 0.0).open(ask()) as upstream:
+                    read: list[StreamEvent] = []
+                    while not read or read[-1].kind is not Kind.MESSAGE_STOP:
+                        read += await upstream.read() or []
+            assert (http.statistics().opened, http.statistics().reused) == (1, 1)
+            await http.aclose()
+
+    async def test_a_body_without_end_is_left(self, autojump_clock: MockClock) -> None:
+        """A quarter of a second is what a connection is worth."""
+        where = host(GOOD, 1000.0, b"")
+        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+            await upstream.read()
+        assert (trio.current_time(), where.body.closed) == (LAST_CHUNK_S, 1)
+
+    @pytest.mark.parametrize("rest", [httpx.ReadError("reset"), httpx.RemoteProtocolError("cut")])
+    async def test_what_goes_wrong_after_the_end_is_nothing(self, rest: Exception) -> None:
+        """The answer was whole."""
+        where = host(GOOD, rest)
+        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+            await upstream.read()
+        assert where.body.closed == 1
+
+    @pytest.mark.parametrize("wait", ["head", "body"])
+    async def test_a_loser_is_closed_at_once(self, autojump_clock: MockClock, wait: str) -> None:
+        """Cancelled, it reads nothing more."""
+        where = host(1000.0) if wait == "body" else host(1000.0, status=500)
+        with trio.move_on_after(1) as scope:
+            async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+                await upstream.read()
+        assert scope.cancelled_caught
+        assert (trio.current_time(), where.body.closed) == (1.0, 1)
+
+    async def test_a_caller_that_gives_up_does_not_drain(self, autojump_clock: MockClock) -> None:
+        """An answer that was broken off is not worth the wait."""
+        where = host(GOOD[:400], 1000.0)
+
+        async def gives_up() -> None:
+            async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+                await upstream.read()
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await gives_up()
+        assert (trio.current_time(), where.body.closed) == (0.0, 1)
+
+
+def _chunked(data: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"%x\r\n%b\r\n" % (len(data), data)

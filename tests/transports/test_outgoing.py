@@ -1,0 +1,247 @@
+"""What goes out over the anthropic wire: everything to Anthropic, the common part to its imitators, a key to nobody else."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+
+from engine import Ask
+from engine.config import Auth
+from tests.transports.asks import ask, body
+from transports import _outgoing
+from transports._outgoing import FIELDS, joined, reduced
+
+#: What Claude Code sends, with a block of every sort that somebody refuses.
+RICH: dict[str, Any] = body(
+    system=[
+        {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.328.abc; cc_entrypoint=cli;"},
+        {"type": "text", "text": "You are Claude Code.", "cache_control": {"type": "ephemeral"}},
+    ],
+    tools=[
+        {"name": "Read", "description": "reads", "input_schema": {"type": "object"}, "strict": True},
+        {"name": "Later", "input_schema": {"type": "object"}, "defer_loading": True},
+        {"type": "web_search_20250305", "name": "web_search", "max_uses": 8},
+    ],
+    tool_choice={"type": "tool", "name": "Read"},
+    thinking={"type": "adaptive", "display": "updates"},
+    context_management={"edits": []},
+    output_config={"effort": "high"},
+    metadata={"user_id": "u"},
+    safeguards={},
+    messages=[
+        {"role": "user", "content": "one"},
+        {"role": "system", "content": [{"type": "text", "text": "two"}, {"type": "text", "text": ""}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "Read", "input": {}},
+                                          {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}},
+                                          {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": [
+            {"type": "tool_reference", "tool_name": "Grep"}, {"type": "text", "text": "three"}]}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t2", "content": "four"}]},
+        {"role": "system", "content": []},
+        {"role": "user", "content": "five"},
+    ],
+)  # fmt: skip
+
+
+def sent(asked: Ask) -> dict[str, Any]:
+    parsed: dict[str, Any] = orjson.loads(_outgoing.body(asked))
+    return parsed
+
+
+def head(asked: Ask) -> dict[bytes, bytes]:
+    fields = _outgoing.headers(asked)
+    assert len({name for name, _ in fields}) == len(fields)
+    return dict(fields)
+
+
+class TestOpenLists:
+    """To Anthropic itself."""
+
+    def test_a_body_that_agrees_goes_out_as_it_came(self) -> None:
+        """Byte for byte, spaces and unknown fields included."""
+        raw = b'{ "model" : "asked", "stream":true, "max_tokens": 5,"messages":[{"role":"user","content":"\xe2\x80\xa8"}] }'
+        assert _outgoing.body(ask(raw=raw)) == raw
+
+    def test_only_model_and_stream_are_changed(self) -> None:
+        """Everything else is sent as the client said it."""
+        asked = ask({**RICH, "stream": False}, model="theirs")
+        assert sent(asked) == {**RICH, "model": "theirs", "stream": True}
+
+    def test_a_stream_is_always_asked_for(self) -> None:
+        """Also where the client wants one JSON object."""
+        fields = body()
+        del fields["stream"]
+        assert sent(ask(fields))["stream"] is True
+
+    def test_the_twin_goes_without_thinking(self) -> None:
+        """And without the field that speaks of thinking blocks."""
+        assert sent(ask(RICH, thinking=False)) == {
+            name: value for name, value in RICH.items() if name not in ("thinking", "context_management")
+        }
+
+
+class TestHead:
+    """Fields of the head."""
+
+    @pytest.mark.parametrize(
+        ("auth", "field"),
+        [
+            ("x-api-key", (b"x-api-key", b"sk-1")),
+            ("bearer", (b"authorization", b"Bearer sk-1")),
+            ("api-key", (b"api-key", b"sk-1")),
+            ("x-goog-api-key", (b"x-goog-api-key", b"sk-1")),
+        ],
+    )
+    def test_the_key_stands_where_the_provider_wants_it(self, auth: Auth, field: tuple[bytes, bytes]) -> None:
+        """In one field, and in no other."""
+        fields = head(ask(auth=auth, key="sk-1"))
+        assert [item for item in fields.items() if b"sk-1" in item[1]] == [field]
+
+    @pytest.mark.parametrize(("auth", "key"), [("none", "sk-1"), ("bearer", None)])
+    def test_there_is_no_credential_without_a_key_or_a_place(self, auth: Auth, key: str | None) -> None:
+        """A keyless provider is sent none."""
+        assert not head(ask(auth=auth, key=key)).keys() & {b"authorization", b"x-api-key"}
+
+    @pytest.mark.parametrize("open_lists", [True, False])
+    def test_the_clients_credential_goes_to_nobody(self, open_lists: bool) -> None:
+        """Neither as itself nor under another name."""
+        own = (
+            (b"authorization", b"Bearer SECRET"), (b"x-api-key", b"SECRET"), (b"anthropic-auth-token", b"SECRET"),
+            (b"cookie", b"SECRET"), (b"anthropic-beta", b"a,b"),
+        )  # fmt: skip
+        fields = head(ask(headers=own, key="sk-1", open_lists=open_lists))
+        assert not [value for value in fields.values() if b"SECRET" in value]
+
+    def test_what_anthropic_reads_is_forwarded_to_anthropic_only(self) -> None:
+        """Betas and versions are lists that only it may judge."""
+        own = ((b"anthropic-beta", b"a,b"), (b"anthropic-version", b"2030-01-01"), (b"accept-language", b"de"))
+        assert head(ask(headers=own)).items() >= {own[0], own[1]}
+        fields = head(ask(headers=own, open_lists=False))
+        assert b"anthropic-beta" not in fields
+        assert fields[b"anthropic-version"] == b"2023-06-01"
+        assert b"accept-language" not in head(ask(headers=own))
+
+    def test_no_compression_is_asked_for(self) -> None:
+        """A compressing peer holds events back."""
+        own = ((b"accept-encoding", b"gzip, br"),)
+        assert head(ask(headers=own))[b"accept-encoding"] == b"identity"
+
+    def test_the_providers_own_headers_come_last_and_win(self) -> None:
+        """They are in the file for a reason, and a field is sent once."""
+        asked = ask(headers=((b"anthropic-version", b"1"),))
+        assert head(asked)[b"anthropic-version"] == b"1"
+        own = (("Anthropic-Version", "2"), ("X-Title", "t"))
+        fields = head(attrs.evolve(asked, provider=attrs.evolve(asked.provider, headers=own)))
+        assert (fields[b"anthropic-version"], fields[b"x-title"]) == (b"2", b"t")
+
+    @pytest.mark.parametrize(
+        ("query", "open_lists", "address"),
+        [
+            (b"beta=true", True, "http://host.test/v1/messages?beta=true"),
+            (b"beta=true", False, "http://host.test/v1/messages"),
+            (b"", True, "http://host.test/v1/messages"),
+        ],
+    )
+    def test_the_query_goes_to_anthropic_only(self, query: bytes, open_lists: bool, address: str) -> None:
+        """Another host may answer 404 to it."""
+        assert joined("http://host.test/v1/messages", query, open_lists=open_lists) == address
+
+
+class TestReduced:
+    """To every other host."""
+
+    def test_only_common_fields_are_left(self) -> None:
+        """And of those none that the host refuses."""
+        assert set(reduced(RICH, frozenset())) == FIELDS & RICH.keys()
+        assert "metadata" not in reduced(RICH, frozenset({"metadata"}))
+
+    def test_the_attribution_line_is_taken_from_the_system(self) -> None:
+        """The rest of it, cache marks included, stays; a system that is a string stays as it is."""
+        assert reduced(RICH, frozenset())["system"] == [RICH["system"][1]]
+        assert reduced(body(system="be brief"), frozenset())["system"] == "be brief"
+
+    def test_only_callable_tools_are_left(self) -> None:
+        """Server tools and deferred ones go, and of the others the fields that all hosts know stay."""
+        assert reduced(RICH, frozenset())["tools"] == [
+            {"name": "Read", "description": "reads", "input_schema": {"type": "object"}}
+        ]
+
+    def test_a_choice_among_no_tools_goes_as_well(self) -> None:
+        """A host answers 400 to it."""
+        out = reduced(body(tools=[RICH["tools"][2]], tool_choice={"type": "auto"}), frozenset())
+        assert out.keys().isdisjoint({"tools", "tool_choice"})
+
+    @pytest.mark.parametrize(
+        ("max_tokens", "thinking"),
+        [
+            (32_000, {"type": "enabled", "budget_tokens": 8192}),
+            (8_192, {"type": "enabled", "budget_tokens": 4096}),
+            (2_048, {"type": "enabled", "budget_tokens": 1024}),
+            (2_047, {"type": "disabled"}),
+            (1, {"type": "disabled"}),
+        ],
+    )
+    def test_adaptive_thinking_becomes_a_budget(self, max_tokens: int, thinking: dict[str, Any]) -> None:
+        """At least 1024, the least there is, and less than max_tokens; where that is impossible, none."""
+        out = reduced(body(thinking={"type": "adaptive"}, max_tokens=max_tokens), frozenset())
+        assert out["thinking"] == thinking
+
+    @pytest.mark.parametrize("thinking", [{"type": "enabled", "budget_tokens": 2000}, {"type": "disabled"}])
+    def test_other_thinking_is_sent_as_it_is(self, thinking: dict[str, Any]) -> None:
+        """It is what these hosts know."""
+        assert reduced(body(thinking=thinking), frozenset())["thinking"] == thinking
+
+    def test_roles_take_turns(self) -> None:
+        """System entries join the user's, neighbours of one role are one message, empty entries and blocks are gone."""
+        messages = reduced(RICH, frozenset())["messages"]
+        assert [message["role"] for message in messages] == ["user", "assistant", "user"]
+        assert messages[0]["content"] == [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+        assert [block["type"] for block in messages[1]["content"]] == ["tool_use"]
+        assert messages[2]["content"] == [
+            {"type": "tool_result", "tool_use_id": "t1", "content": [
+                {"type": "text", "text": "[tool available: Grep]"}, {"type": "text", "text": "three"}]},
+            {"type": "tool_result", "tool_use_id": "t2", "content": "four"},
+            {"type": "text", "text": "five"},
+        ]  # fmt: skip
+
+    def test_block_types_that_a_host_refuses_are_dropped(self) -> None:
+        """Inside tool results too."""
+        document = {"type": "document", "source": {}}
+        messages = [
+            {"role": "user", "content": [document, {"type": "text", "text": "a"},
+                                         {"type": "tool_result", "tool_use_id": "t", "content": [document]}]}
+        ]  # fmt: skip
+        out = reduced(body(messages=messages), frozenset({"document"}))["messages"]
+        assert out[0]["content"] == [
+            {"type": "text", "text": "a"},
+            {"type": "tool_result", "tool_use_id": "t", "content": []},
+        ]
+        assert reduced(body(messages=messages), frozenset())["messages"] == messages
+
+    def test_quirks_of_a_host_are_heeded(self) -> None:
+        """No tool may be named while it thinks; results of tools go as text."""
+        out = reduced(RICH, frozenset(), frozenset({"no-named-tool-choice", "tool-results-as-text"}))
+        assert out["tool_choice"] == {"type": "auto"}
+        assert [block.get("content") for block in out["messages"][2]["content"]] == [
+            "[tool available: Grep]\nthree",
+            "four",
+            None,
+        ]
+        assert reduced(RICH, frozenset())["tool_choice"] == RICH["tool_choice"]
+
+    def test_the_twin_goes_without_thinking(self) -> None:
+        """As to Anthropic."""
+        assert "thinking" not in sent(ask(RICH, thinking=False, open_lists=False))
+
+    @pytest.mark.parametrize("open_lists", [True, False])
+    def test_the_clients_body_is_never_changed(self, open_lists: bool) -> None:
+        """Other attempts send it as well."""
+        asked = ask(RICH, model="theirs", thinking=False, open_lists=open_lists, drop=frozenset({"metadata"}))
+        before = deepcopy(asked.request.body)
+        _outgoing.body(asked)
+        reduced(asked.request.body, frozenset({"tool_use"}), frozenset({"tool-results-as-text"}))
+        assert asked.request.body == before == RICH
