@@ -277,39 +277,41 @@ async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any]
     hypercorn.trio.run.TCPServer = partial(PatientTCPServer, writes)  # type: ignore[assignment, attr-defined]
     settings = hypercorn_config(built.config, sock)
     stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
+    try:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
 
-            async def on_signals() -> None:
-                async for _ in signals:
-                    if stop.is_set():
-                        writes.give_up()
-                        nursery.cancel_scope.cancel()
-                        return
-                    stop.set()
-                    nursery.start_soon(drain)
+                async def on_signals() -> None:
+                    async for _ in signals:
+                        if stop.is_set():
+                            writes.give_up()
+                            nursery.cancel_scope.cancel()
+                            return
+                        stop.set()
+                        nursery.start_soon(drain)
 
-            async def drain() -> None:
-                """Those under way have their time; then each is ended, and who does not take its ending is dropped."""
-                built.router.refuse_new()
-                with trio.move_on_after(server.drain_s):
-                    await built.router.idle()
-                built.router.shut_down()
-                await trio.sleep(ENDINGS_S)
-                writes.give_up()
+                async def drain() -> None:
+                    """Those under way have their time; then each is ended, and who does not take its ending is dropped."""
+                    built.router.refuse_new()
+                    with trio.move_on_after(server.drain_s):
+                        await built.router.idle()
+                    built.router.shut_down()
+                    await trio.sleep(ENDINGS_S)
+                    writes.give_up()
 
-            async def swept() -> None:
-                while True:
-                    await trio.sleep(30)
-                    await built.http.sweep()
+                async def swept() -> None:
+                    while True:
+                        await trio.sleep(30)
+                        await built.http.sweep()
 
-            nursery.start_soon(on_signals)
-            nursery.start_soon(swept)
-            started()
-            await hypercorn.trio.serve(built.app, settings, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
-            nursery.cancel_scope.cancel()
-    with trio.move_on_after(1, shield=True):
-        await built.http.aclose()
+                nursery.start_soon(on_signals)
+                nursery.start_soon(swept)
+                started()
+                await hypercorn.trio.serve(built.app, settings, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+                nursery.cancel_scope.cancel()
+    finally:
+        with trio.move_on_after(1, shield=True):
+            await built.http.aclose()
 
 
 def bound(config: Config, bind: str | None) -> Config:

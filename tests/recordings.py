@@ -48,8 +48,8 @@ def _rows() -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in (STREAMS / "index.jsonl").read_bytes().splitlines()]
 
 
-def recordings(wire: str, *, stream: bool) -> list[Any]:
-    """All recorded answers on a wire, as parameters of a test; one that skips where there are none."""
+def recordings(wire: str, *, stream: bool, status: int | None = None) -> list[Any]:
+    """The recorded answers on a wire, as parameters of a test; one that skips where the folder is absent."""
     if not (STREAMS / "index.jsonl").is_file():
         absent = pytest.mark.skip(reason="needs the recorded answers in ../shared/streams, beside the repository")
         return [pytest.param(None, marks=absent, id="absent")]
@@ -64,7 +64,8 @@ def recordings(wire: str, *, stream: bool) -> list[Any]:
         for row in _rows()
         if row["wire"] == wire and row["stream"] is stream
     ]
-    return [pytest.param(recording, id=recording.file) for recording in found]
+    wanted = (recording for recording in found if status in (None, recording.status))
+    return [pytest.param(recording, id=recording.file) for recording in wanted]
 
 
 def pieces(body: bytes, cut: int | None) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What the engine's timing tests share: the types of their fixtures, a seeded run on a clock that jumps, a reader's view."""
+"""What the engine's timing tests share: a seeded run on a clock that jumps, a reader's view, and short ways to say things."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any, Protocol, TypeVar
 import trio
 from trio.testing import MockClock
 
+from engine._events import RequestFinished
+from engine._ports import Busy, Permit, Refusal
+from engine._stream import StreamEvent
 from engine.config import Provider
-from engine.testing import RecordingReply, Scenario, Script
-from policies import Policy
+from engine.testing import RecordingReply, Scenario, Script, provider, tail, text
+from policies import Hedge, Policy, Step, Window
 from tests.e2e.grammar import Reading
 
 T = TypeVar("T")
@@ -33,14 +36,15 @@ def virtual(
 ) -> T:
     """Run a coroutine function in virtual time. A seed fixes the order in which the tasks of one tick take their turns."""
     core: Any = trio._core._run
-    before = core._ALLOW_DETERMINISTIC_SCHEDULING
+    before = core._ALLOW_DETERMINISTIC_SCHEDULING, core._r.getstate()
     if seed is not None:
         core._ALLOW_DETERMINISTIC_SCHEDULING = True
         core._r.seed(seed)
     try:
         return trio.run(run, clock=MockClock(autojump_threshold=0), instruments=instruments)
     finally:
-        core._ALLOW_DETERMINISTIC_SCHEDULING = before
+        core._ALLOW_DETERMINISTIC_SCHEDULING = before[0]
+        core._r.setstate(before[1])
 
 
 def unsound(reply: RecordingReply) -> list[str]:
@@ -52,3 +56,38 @@ def unsound(reply: RecordingReply) -> list[str]:
     if reply.ending == "finish":
         reading.finish()
     return reading.faults
+
+
+def hedge(after_s: float = 2.0) -> Hedge:
+    """A hedge whose budget never runs out."""
+    return Hedge(after_s=after_s, extra_load=1.0)
+
+
+def rest(*pieces: str) -> list[StreamEvent]:
+    """The end of a message whose text block is open: more of it, and its end."""
+    return [*text(*pieces)[1:], *tail()]
+
+
+def window(id: str, per_s: float) -> Provider:
+    """A provider that takes one request within so many seconds."""
+    return provider(id, scope=Window(requests=1, per_s=per_s))
+
+
+async def take(it: Scenario, index: int) -> Permit:
+    """A permit for one of the chain's candidates, as another request would hold it."""
+    permit = await it.router.gate.acquire(Step(candidate=it.config.chains["coding"].candidates[index]))
+    assert not isinstance(permit, Busy)
+    return permit
+
+
+def refusal_of(reply: RecordingReply) -> Refusal:
+    """The error that was the answer."""
+    assert reply.ending == "refuse"
+    assert reply.refusal is not None
+    return reply.refusal
+
+
+def finished(it: Scenario) -> RequestFinished:
+    """The end of the one request there was."""
+    (found,) = it.events(RequestFinished)
+    return found

@@ -1,24 +1,19 @@
-"""One turn from its name to its ending: waiting, giving up, breaking, and what the client is told. All times are exact."""
+"""One turn from its name to its ending: answered, waiting, given up. All times are exact."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine._events import AttemptEnded, PlanMade, RequestAccepted, RequestFinished, TryStarted
-from engine._ports import Busy, Permit, Refusal
-from engine._stream import Kind, StreamEvent, error_event
-from engine.config import Model
+from engine._events import AttemptEnded, PlanMade, RequestAccepted
+from engine._stream import StreamEvent
 from engine.testing import (
     HANG,
     Act,
     RecordingReply,
     Scenario,
-    Script,
     answer,
     failing,
     head,
@@ -30,44 +25,19 @@ from engine.testing import (
     tool,
 )
 from policies import (
-    Capabilities,
+    Breaker,
     Concurrency,
     Deadline,
     FailureKind,
     FirstContentTimeout,
-    Hedge,
     IdleTimeout,
     MaxWait,
     Policy,
     Race,
-    RequireCapability,
-    Sequence,
     SilentSkip,
-    Step,
     Window,
 )
-from tests.engine.stage import MakeScenario, virtual
-
-HEDGE = Hedge(after_s=2.0, extra_load=1.0)
-
-
-def refusal_of(reply: RecordingReply) -> Refusal:
-    assert reply.ending == "refuse"
-    assert reply.refusal is not None
-    return reply.refusal
-
-
-def finished(it: Scenario) -> RequestFinished:
-    (found,) = it.events(RequestFinished)
-    return found
-
-
-async def take(it: Scenario, index: int) -> Permit:
-    """A permit for one of the chain's candidates, as another request would hold it."""
-    permit = await it.router.gate.acquire(Step(candidate=it.config.chains["coding"].candidates[index]))
-    assert not isinstance(permit, Busy)
-    return permit
-
+from tests.engine.stage import MakeScenario, finished, hedge, refusal_of, take, virtual, window
 
 # An answer.
 
@@ -112,10 +82,6 @@ async def test_a_name_that_leads_nowhere_is_a_404_and_no_request(
 
 
 # Waiting.
-
-
-def window(id: str, per_s: float) -> Any:
-    return provider(id, scope=Window(requests=1, per_s=per_s))
 
 
 @pytest.mark.parametrize("policies", [(), (SilentSkip(),)], ids=["found busy at the gate", "skipped by the plan"])
@@ -180,9 +146,7 @@ def test_a_slot_given_back_in_the_tick_in_which_waiting_begins_is_seen(scenario:
 async def test_giving_up_after_max_wait(scenario: MakeScenario, autojump_clock: MockClock) -> None:
     """At the moment itself, with a wish to be asked again and the reason."""
     it = scenario(
-        {"a": script(100.0, answer("x"))},
-        MaxWait(s=5),
-        providers={"a": provider("a", scope=Concurrency(limit=1))},
+        {"a": script(100.0, answer("x"))}, MaxWait(s=5), providers={"a": provider("a", scope=Concurrency(limit=1))}
     )
     replies = [RecordingReply(), RecordingReply()]
     async with trio.open_nursery() as nursery:
@@ -205,6 +169,22 @@ async def test_a_wait_that_would_be_too_long_is_not_begun(scenario: MakeScenario
     assert (refusal.status, refusal.retry_after_s) == (429, 30)
 
 
+async def test_a_probe_that_finds_no_room_is_not_out(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """The breaker lets one through, the window does not: the next to come may probe."""
+    ejected = provider("a", breaker=Breaker(failures=1, open_s=5.0), scope=Window(requests=1, per_s=20.0))
+    it = scenario(
+        {"a": [script(asking=[failing(FailureKind.RESET)]), script(answer("x"))]},
+        MaxWait(s=1),
+        providers={"a": ejected},
+    )
+    await it.serve()
+    await trio.sleep(6)
+    assert refusal_of(await it.serve()).status == 429
+    await trio.sleep(14)
+    assert (await it.serve()).said == "x"
+    assert it.asked == [(0.0, "a"), (20.0, "a")]
+
+
 # Giving up.
 
 
@@ -213,7 +193,7 @@ async def test_the_turns_deadline_without_content_is_a_504_and_nobodys_failure(
 ) -> None:
     """It counts from the acceptance of the request."""
     it = scenario(
-        {"a": script(HANG), "b": script(HANG)}, HEDGE, Deadline(s=30), FirstContentTimeout(s=100, fallback_s=99)
+        {"a": script(HANG), "b": script(HANG)}, hedge(), Deadline(s=30), FirstContentTimeout(s=100, fallback_s=99)
     )
     turn = it.request()
     await trio.sleep(10)
@@ -341,7 +321,7 @@ async def test_a_client_that_leaves_is_nobodys_failure(
     scenario: MakeScenario, autojump_clock: MockClock, at: float
 ) -> None:
     """Before the hedge, beside it, and in the middle of the answer: all is let go at once and no ending is attempted."""
-    it = scenario({"a": script(HANG), "b": script(2.0, [head(), *text("x", whole=False)], HANG)}, HEDGE)
+    it = scenario({"a": script(HANG), "b": script(2.0, [head(), *text("x", whole=False)], HANG)}, hedge())
     reply = RecordingReply()
     with trio.move_on_after(at):
         await it.serve(None, reply)
@@ -352,397 +332,3 @@ async def test_a_client_that_leaves_is_nobodys_failure(
     for ended in it.events(AttemptEnded):
         assert (ended.ending, ended.by) in {("abandoned", "client"), ("lost", "")}
         assert not ended.counts
-
-
-# Breaking after the commit.
-
-BREAKS: dict[str, list[Act]] = {
-    "reset": [failing(FailureKind.RESET)],
-    "cut": [],
-    "error event": [[error_event("api_error", "no")]],
-    "silence": [HANG],
-    "bug": [KeyError("x")],
-}
-SEEN: dict[str, tuple[list[StreamEvent], str, int]] = {
-    "thinking, open": (thinking("hm", whole=False), "reset", 3),
-    "thinking, finished": (thinking("hm"), "reset", 4),
-    "text, open": (text("x", whole=False), "reset", 3),
-    "text, finished": (text("x"), "refuse", 4),
-    "text, and half a tool call": ([*text("x"), *tool('{"a":', index=1, whole=False)], "refuse", 4),
-    "thinking, and half a tool call": ([*thinking("x"), *tool('{"a":', index=1, whole=False)], "reset", 4),
-    "text, and one open": ([*text("x"), *text("y", index=1, whole=False)], "refuse", 6),
-    "a whole tool call": (tool('{"a": 1}'), "finish", 6),
-    "a whole tool call, and half a one": (
-        [*tool('{"a": 1}'), *tool('{"b":', index=1, whole=False)],
-        "finish",
-        6,
-    ),
-    "a whole tool call, and text": ([*tool('{"a": 1}'), *text("x", index=1, whole=False)], "finish", 9),
-    "all but the stop": ([*tool('{"a": 1}'), tail("tool_use")[0]], "finish", 6),
-}
-
-
-@pytest.mark.parametrize("how", BREAKS)
-@pytest.mark.parametrize("seen", SEEN)
-async def test_what_the_client_has_seen_decides_how_a_broken_answer_ends(
-    scenario: MakeScenario, autojump_clock: MockClock, seen: str, how: str
-) -> None:
-    """Nobody else is asked, the failure is stated, and half a tool call is never shown."""
-    shown, ending, count = SEEN[seen]
-    it = scenario(
-        {"a": script([head(), *shown], 1.0, *BREAKS[how]), "b": script(answer("b"))},
-        IdleTimeout(s=7),
-        bugs=how == "bug",
-    )
-    reply = await it.serve()
-    assert reply.ending == ending
-    assert reply.ended_at == (7.0 if how == "silence" else 1.0)
-    assert it.asked == [(0.0, "a")]
-    assert len(reply.events) == count
-    last = finished(it)
-    assert (last.outcome, last.status) == ("broken", 200)
-    assert last.detail
-    (ended,) = it.events(AttemptEnded)
-    assert (ended.ending, ended.committed, ended.counts) == ("failed", True, how != "bug")
-    if ending == "refuse":
-        assert refusal_of(reply).type == "overloaded_error"
-    if ending == "finish":
-        stops = [e.payload["delta"]["stop_reason"] for e in reply.events if e.kind is Kind.MESSAGE_DELTA]
-        assert stops == ["tool_use"]
-
-
-@pytest.mark.parametrize("call", ['{"a":', '{"a": 1}x', "[1]"])
-async def test_a_tool_call_whose_arguments_do_not_parse_is_never_shown(
-    scenario: MakeScenario, autojump_clock: MockClock, call: str
-) -> None:
-    """Before the commit another candidate answers; after it the answer breaks."""
-    before = script([head(), *tool(call), *tail("tool_use")])
-    it = scenario({"a": before, "b": script(answer("b"))})
-    assert (await it.serve()).said == "b"
-    after = scenario({"a": script([head(), *text("x")], 1.0, [*tool(call, index=1), *tail("tool_use")])})
-    reply = await after.serve()
-    assert reply.ending == "refuse"
-    assert [e.kind for e in reply.events][-1] is Kind.BLOCK_STOP
-    assert len(reply.events) == 4
-
-
-# JSON.
-
-
-@pytest.mark.parametrize("how", ["reset", "cut", "error event", "silence", "bug"])
-@pytest.mark.parametrize("shown", [text("half"), tool('{"a": 1}'), thinking("hm")], ids=["text", "tool", "thinking"])
-async def test_a_json_request_starts_again_on_the_next_step_when_the_winner_breaks(
-    scenario: MakeScenario, autojump_clock: MockClock, shown: list[StreamEvent], how: str
-) -> None:
-    """The client has seen nothing of it, so nothing of it remains."""
-    it = scenario(
-        {"a": script([head(), *shown], 1.0, *BREAKS[how]), "b": script(2.0, answer("whole"))},
-        IdleTimeout(s=7),
-        bugs=how == "bug",
-    )
-    reply = await it.serve(it.request(stream=False))
-    at = 7.0 if how == "silence" else 1.0
-    assert it.asked == [(0.0, "a"), (at, "b")]
-    assert reply.said == "whole"
-    assert (reply.ending, reply.ended_at, reply.discards) == ("finish", at + 2.0, 1)
-    assert [w.candidate.provider for w in reply.winners] == ["a", "b"]
-    assert (finished(it).outcome, finished(it).attempts) == ("answered", 2)
-
-
-async def test_a_json_request_whose_every_winner_breaks_is_refused(
-    scenario: MakeScenario, autojump_clock: MockClock
-) -> None:
-    """With what each of them said."""
-    half = script([head(), *text("half")], 1.0, failing(FailureKind.RESET, "gone"))
-    it = scenario({"a": half, "b": half})
-    reply = await it.serve(it.request(stream=False))
-    refusal = refusal_of(reply)
-    assert (refusal.status, reply.writes, reply.ended_at) == (503, [], 2.0)
-    assert "a/m: reset: gone; b/m: reset: gone" in refusal.message
-
-
-async def test_a_json_request_has_280_seconds(scenario: MakeScenario, autojump_clock: MockClock) -> None:
-    """There are no pings in one to keep the client patient."""
-    drip = [act for _ in range(100) for act in (10.0, text("x", whole=False)[1:])]
-    it = scenario({"a": script([head(), *text("x", whole=False)], *drip)})
-    reply = await it.serve(it.request(stream=False))
-    assert (refusal_of(reply).status, reply.ended_at) == (504, 280.0)
-
-
-# Empty answers.
-
-EMPTY = script([head(), *tail()])
-
-
-async def test_an_empty_whole_message_falls_to_the_next(scenario: MakeScenario, autojump_clock: MockClock) -> None:
-    """It is a failure as long as there is somebody else."""
-    it = scenario({"a": EMPTY, "b": script(answer("b"))})
-    assert (await it.serve()).said == "b"
-    assert "0 a failed: empty answer" in it.story
-
-
-@pytest.mark.parametrize("stream", [True, False])
-async def test_an_empty_whole_message_is_better_than_none(
-    scenario: MakeScenario, autojump_clock: MockClock, stream: bool
-) -> None:
-    """At the last resort it is the answer, whole."""
-    no = script(asking=[failing(FailureKind.SERVER, status=500)])
-    it = scenario({"a": EMPTY, "b": no})
-    reply = await it.serve(it.request(stream=stream))
-    assert reply.ending == "finish"
-    assert [e.kind for e in reply.events] == [Kind.MESSAGE_START, Kind.MESSAGE_DELTA, Kind.MESSAGE_STOP]
-    assert [w.candidate.provider for w in reply.winners] == ["a"]
-    assert finished(it).outcome == "answered"
-
-
-@pytest.mark.parametrize("empty", [script(), script([head()]), script([head(), *text(whole=False)])])
-async def test_an_answer_that_ends_without_content_is_a_failure_and_no_last_resort(
-    scenario: MakeScenario, autojump_clock: MockClock, empty: Script
-) -> None:
-    """It was not even whole."""
-    it = scenario({"a": empty})
-    assert refusal_of(await it.serve()).status == 503
-    assert "0 a failed: empty answer" in it.story
-
-
-@pytest.mark.parametrize("reason", ["refusal", "pause_turn", "stop_sequence"])
-async def test_an_empty_message_that_is_meant_wins(
-    scenario: MakeScenario, autojump_clock: MockClock, reason: str
-) -> None:
-    """A model that refuses has answered."""
-    it = scenario({"a": script([head(), *tail(reason)]), "b": script(answer("b"))})
-    reply = await it.serve()
-    assert reply.ending == "finish"
-    assert it.asked == [(0.0, "a")]
-
-
-# Several tries.
-
-
-@pytest.mark.parametrize("kind", [FailureKind.AUTH, FailureKind.QUOTA])
-async def test_a_refused_key_is_followed_by_the_next(
-    scenario: MakeScenario, autojump_clock: MockClock, kind: FailureKind
-) -> None:
-    """Within one attempt, and the refused ones rest: the following turn begins with the one that worked."""
-    no = script(asking=[0.5, failing(kind)])
-    it = scenario(
-        {"a": [no, no, script(answer("third"))], "b": script(answer("b"))},
-        providers={"a": provider("a", "k1", "k2", "k3")},
-    )
-    assert (await it.serve()).said == "third"
-    await it.serve()
-    keys = [exchange.ask.key for exchange in it.transport.exchanges]
-    assert [key and key.source for key in keys] == ["A_KEY#1", "A_KEY#2", "A_KEY#3", "A_KEY#3"]
-    assert [t.number for t in it.events(TryStarted)] == [1, 2, 3, 1]
-    assert [ended.counts for ended in it.events(AttemptEnded)] == [False, False]
-
-
-async def test_an_attempt_makes_three_tries_at_most(scenario: MakeScenario, autojump_clock: MockClock) -> None:
-    """Then the next candidate is asked, although there are keys left; the turn after begins with those."""
-    no = script(asking=[failing(FailureKind.AUTH)])
-    it = scenario({"a": no, "b": script(answer("b"))}, providers={"a": provider("a", "k1", "k2", "k3", "k4")})
-    assert (await it.serve()).said == "b"
-    await it.serve()
-    keys = [exchange.ask.key for exchange in it.transport.exchanges if exchange.provider == "a"]
-    assert [key and key.source for key in keys] == ["A_KEY#1", "A_KEY#2", "A_KEY#3", "A_KEY#4"]
-
-
-async def test_when_every_key_rests_the_candidate_is_busy(scenario: MakeScenario, autojump_clock: MockClock) -> None:
-    """It is skipped without being asked, and without blame."""
-    no = script(asking=[failing(FailureKind.AUTH)])
-    it = scenario({"a": no, "b": script(answer("b"))}, providers={"a": provider("a", "k1")})
-    await it.serve()
-    await it.serve()
-    assert it.asked == [(0.0, "a"), (0.0, "b"), (0.0, "b")]
-    assert "0 a busy" in it.story
-
-
-async def test_a_keyless_provider_that_refuses_is_out_for_this_request_only(
-    scenario: MakeScenario, autojump_clock: MockClock
-) -> None:
-    """There is no key to rest."""
-    it = scenario({"a": [script(asking=[failing(FailureKind.AUTH)]), script(answer("a"))], "b": script(answer("b"))})
-    assert (await it.serve()).said == "b"
-    assert (await it.serve()).said == "a"
-
-
-STALE = script(asking=[0.25, failing(FailureKind.RESET, stale=True)])
-
-
-async def test_a_stale_connection_is_tried_again_on_the_same_candidate(
-    scenario: MakeScenario, autojump_clock: MockClock
-) -> None:
-    """In the same attempt and at once; nobody's health suffers."""
-    it = scenario({"a": [STALE, script(answer("a"))], "b": script(answer("b"))})
-    assert (await it.serve()).said == "a"
-    assert it.asked == [(0.0, "a"), (0.25, "a")]
-    assert it.story[:2] == ["0 a starts", "0.25 a tries again"]
-    assert finished(it).attempts == 1
-
-
-async def test_a_connection_that_breaks_otherwise_is_not_tried_again(
-    scenario: MakeScenario, autojump_clock: MockClock
-) -> None:
-    """Only one that had been used before and gave no byte is known not to have done anything."""
-    it = scenario({"a": script(asking=[failing(FailureKind.RESET)]), "b": script(answer("b"))})
-    await it.serve()
-    assert it.asked == [(0.0, "a"), (0.0, "b")]
-
-
-async def test_all_tries_share_one_first_content_deadline(scenario: MakeScenario, autojump_clock: MockClock) -> None:
-    """Two slow refusals leave the third try what is left of it."""
-    slow = script(asking=[4.0, failing(FailureKind.AUTH)])
-    it = scenario(
-        {"a": [slow, slow, script(HANG)], "b": script(answer("b"))},
-        FirstContentTimeout(s=10),
-        providers={"a": provider("a", "k1", "k2", "k3")},
-    )
-    assert (await it.serve()).said == "b"
-    assert it.asked == [(0.0, "a"), (4.0, "a"), (8.0, "a"), (10.0, "b")]
-
-
-# What the client is told.
-
-
-def no(kind: FailureKind, **rest: Any) -> Script:
-    return script(asking=[failing(kind, **rest)])
-
-
-@pytest.mark.parametrize(
-    ("failures", "status", "type", "retry_after_s", "should_retry"),
-    [
-        ([no(FailureKind.CONNECT)] * 2, 503, "overloaded_error", 1, None),
-        ([no(FailureKind.SERVER), no(FailureKind.RATE_LIMITED)], 503, "overloaded_error", 1, None),
-        ([no(FailureKind.RATE_LIMITED, retry_after_s=120.0)], 429, "rate_limit_error", 30, None),
-        ([no(FailureKind.RATE_LIMITED, retry_after_s=0.2)], 429, "rate_limit_error", 1, None),
-        ([no(FailureKind.RATE_LIMITED, retry_after_s=t) for t in (90.0, 75.0)], 429, "rate_limit_error", 30, None),
-        ([no(FailureKind.OVERLOADED, retry_after_s=17.0)], 503, "overloaded_error", 17, None),
-        ([no(FailureKind.AUTH)] * 2, 401, "authentication_error", None, False),
-        ([no(FailureKind.QUOTA)], 402, "billing_error", None, False),
-        ([no(FailureKind.GONE)] * 2, 404, "not_found_error", None, False),
-        ([no(FailureKind.AUTH), no(FailureKind.GONE)], 503, "overloaded_error", None, False),
-        ([no(FailureKind.AUTH), no(FailureKind.RESET)], 503, "overloaded_error", 1, None),
-        ([script(ValueError())], 503, "overloaded_error", 1, None),
-    ],
-)
-async def test_an_exhausted_chain_answers_with_a_status_that_says_whether_to_come_again(
-    scenario: MakeScenario,
-    autojump_clock: MockClock,
-    failures: list[Script],
-    status: int,
-    type: str,
-    retry_after_s: int | None,
-    should_retry: bool | None,
-) -> None:
-    """At once; the worst of it is never passed on as the whole truth."""
-    bugs = sum(isinstance(act, ValueError) for played in failures for act in played.reading)
-    it = scenario(dict(zip("ab", failures, strict=False)), bugs=bugs)
-    reply = await it.serve()
-    told = refusal_of(reply)
-    assert (told.status, told.type, told.retry_after_s, told.should_retry) == (
-        status,
-        type,
-        retry_after_s,
-        should_retry,
-    )
-    assert reply.ended_at == 0.0
-    assert told.body is None
-    assert finished(it).status == status
-
-
-async def test_the_refusal_names_everybody_and_what_each_said(
-    scenario: MakeScenario, autojump_clock: MockClock
-) -> None:
-    """Those who failed, those who were full, those who cannot do it, and those who are not set up."""
-    it = scenario(
-        {
-            "a": no(FailureKind.SERVER, status=500, message="boom"),
-            "b": script(answer("b")),
-            "c": script(answer("c")),
-            "d": script(answer("d")),
-        },
-        SilentSkip(),
-        RequireCapability(),
-        MaxWait(s=0),
-        providers={
-            "b": window("b", 40.0),
-            "c": provider("c", models={"m": Model(id="m", capabilities=Capabilities(tools=False))}),
-            "d": provider("d", unusable_because="D_KEY is not set"),
-        },
-    )
-    (await take(it, 1)).release(sent=True)
-    message = refusal_of(await it.serve(it.request(tools=[{"name": "t"}]))).message
-    assert "a/m: server error (500): boom" in message
-    assert "b/m: rate window full, back in 40 s" in message
-    assert "c/m: no tools" in message
-    assert "d/m: D_KEY is not set" in message
-
-
-async def test_a_chain_that_nobody_can_serve_is_a_503_without_a_retry(
-    scenario: MakeScenario, autojump_clock: MockClock
-) -> None:
-    """No waiting mends a missing key; the variable is named."""
-    it = scenario({"a": script(answer("a"))}, providers={"a": provider("a", unusable_because="A_KEY is not set")})
-    told = refusal_of(await it.serve())
-    assert (told.status, told.should_retry, told.retry_after_s) == (503, False, None)
-    assert "A_KEY is not set" in told.message
-
-
-# The client's own fault.
-
-BODY = b'{"type":"error","error":{"type":"invalid_request_error","message":"messages.1: tool_use ids"}}'
-
-
-@pytest.mark.parametrize("native", [True, False])
-async def test_a_clients_400_stops_and_is_passed_on_unmodified_where_it_is_native(
-    scenario: MakeScenario, autojump_clock: MockClock, native: bool
-) -> None:
-    """Nobody else is asked, and nobody is blamed."""
-    poison = no(FailureKind.CLIENT, status=400, body=BODY, native=native, message="tool_use ids")
-    it = scenario({"a": poison, "b": script(answer("b"))}, HEDGE)
-    told = refusal_of(await it.serve())
-    assert it.asked == [(0.0, "a")]
-    assert (told.status, told.type, told.body) == (400, "invalid_request_error", BODY if native else None)
-    assert "a/m: tool_use ids" in told.message
-    assert (told.retry_after_s, told.should_retry) == (None, None)
-    assert not it.events(AttemptEnded)[0].counts
-
-
-async def test_a_clients_400_from_a_hedge_leaves_the_leader_its_chance(
-    scenario: MakeScenario, autojump_clock: MockClock
-) -> None:
-    """One provider's objection is not the other's."""
-    it = scenario({"a": script(9.0, answer("a")), "b": no(FailureKind.CLIENT, status=400), "c": script(HANG)}, HEDGE)
-    assert (await it.serve()).said == "a"
-    assert it.asked == [(0.0, "a"), (2.0, "b")]
-
-
-def sized(id: str, context: int | None) -> Any:
-    return provider(id, models={"m": Model(id="m", capabilities=Capabilities(context=context))})
-
-
-async def test_a_prompt_too_long_goes_to_bigger_windows_only(scenario: MakeScenario, autojump_clock: MockClock) -> None:
-    """Smaller ones are passed over; one of unknown size has its chance."""
-    too_long = no(FailureKind.TOO_LONG, status=400, tokens=(5000, 4000))
-    it = scenario(
-        {"a": too_long, "b": script(answer("b")), "c": too_long, "d": script(answer("d"))},
-        providers={"a": sized("a", 4000), "b": sized("b", 4500), "c": sized("c", None), "d": sized("d", 200_000)},
-    )
-    assert (await it.serve()).said == "d"
-    assert [id for _, id in it.asked] == ["a", "c", "d"]
-
-
-async def test_a_prompt_too_long_for_all_is_worded_so_that_the_client_compacts(
-    scenario: MakeScenario, autojump_clock: MockClock
-) -> None:
-    """With the numbers of the largest window."""
-    it = scenario(
-        {
-            "a": no(FailureKind.TOO_LONG, tokens=(5000, 4000)),
-            "b": no(FailureKind.TOO_LONG, tokens=(5000, 4500)),
-        },
-        Sequence(),
-    )
-    told = refusal_of(await it.serve())
-    assert (told.status, told.type) == (400, "invalid_request_error")
-    assert told.message == "prompt is too long: 5000 tokens > 4500 maximum"

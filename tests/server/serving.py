@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -32,6 +33,7 @@ class Running:
     port: int
     built: Built
     lines: list[Access]
+    over: trio.Event = attrs.field(factory=trio.Event)  #: `server.serve` has returned
     _connected: list[trio.SocketStream] = attrs.field(factory=list)
 
     async def connect(self, receive_buffer: int | None = None) -> trio.SocketStream:
@@ -50,10 +52,15 @@ class Running:
 
     async def logged(self, count: int) -> list[Access]:
         """The access log once it has `count` lines; each is written when its handler ends."""
-        with trio.fail_after(10):
-            while len(self.lines) < count:  # noqa: ASYNC110 - the log is a list, there is nothing to wait on
-                await trio.sleep(0.005)
+        await until(lambda: len(self.lines) >= count)
         return self.lines
+
+
+async def until(done: Callable[[], object], within_s: float = 10) -> None:
+    """Wait for what happens elsewhere, in another process or in a list, and sets no event here."""
+    with trio.fail_after(within_s):
+        while not done():  # noqa: ASYNC110
+            await trio.sleep(0.002)
 
 
 @asynccontextmanager
@@ -80,8 +87,13 @@ async def serving(
     port = sock.getsockname()[1]
     with lone_errors_bare():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.serve, built, sock)
             running = Running(port, built, lines)
+
+            async def serve() -> None:
+                await server.serve(built, sock)
+                running.over.set()
+
+            nursery.start_soon(serve)
             try:
                 yield running
             finally:
@@ -166,3 +178,8 @@ async def read_to_end(stream: trio.SocketStream) -> bytes:
     except trio.BrokenResourceError:
         pass
     return found
+
+
+def ended(pid: int) -> bool:
+    """Whether a child process has ended; it is not reaped, since its owner waits for it as well."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

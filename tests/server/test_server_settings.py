@@ -51,7 +51,7 @@ class TestKeepAlive:
 
     async def test_a_stream_outlives_the_idle_timeout(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A connection with an answer under way is not idle, however long it says nothing."""
-        async with serving(rehearsing("echo?words=2&gap_ms=300"), monkeypatch, keep_alive_timeout=0.2) as running:
+        async with serving(rehearsing("echo?words=2&gap_ms=100"), monkeypatch, keep_alive_timeout=0.05) as running:
             with trio.fail_after(10):
                 status, body = await Client(await running.connect()).answer(posted())
         assert status == 200

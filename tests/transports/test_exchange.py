@@ -292,14 +292,16 @@ class TestExceptions:
         with pytest.raises(ZeroDivisionError):
             await exchanged(host(GOOD[:400], ZeroDivisionError()))
 
-    async def test_an_address_that_cannot_be_asked(self) -> None:
-        """A failure of the attempt, without the address in it."""
+    @pytest.mark.parametrize("bad", [{"base_url": "http://[::secret"}, {"key": "secret\u00e9"}])
+    async def test_a_request_that_cannot_be_built(self, bad: dict[str, Any]) -> None:
+        """A failure of the attempt, which quotes neither address nor key; nothing is sent."""
         where = host(GOOD)
         with pytest.raises(AttemptError) as caught:
-            async with AnthropicHTTP(where, lambda: 0.0).open(ask(base_url="http://ho st:-1")):
+            async with AnthropicHTTP(where, lambda: 0.0).open(ask(**bad)):
                 raise AssertionError("entered")
         assert caught.value.failure.kind is FailureKind.CONNECT
-        assert "ho st" not in caught.value.failure.message
+        assert "secret" not in caught.value.failure.message
+        assert where.seen == []
 
 
 class TestLeaving:
