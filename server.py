@@ -134,9 +134,7 @@ def build(
     bus = EventBus()
     books.register(bus)
     bus.add(recent.fold)
-    router = Router(
-        config=current, books=books, bus=bus, gate=LocalGate(books, current), transports=transport, wall_s=wall_s
-    )
+    router = Router(config=current, books=books, bus=bus, gate=LocalGate(books), transports=transport, wall_s=wall_s)
     desk = Desk(
         version=product_version(),
         config=current,
@@ -235,7 +233,7 @@ def listen(host: str, port: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         sock.bind((host, port))
         sock.listen(BACKLOG)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host that no resolver is even asked for
+    except (OSError, TypeError, UnicodeError) as error:  # the last two: a name that cannot be encoded as a host's
         sock.close()
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise StartError(

@@ -74,6 +74,7 @@ class Attempt:
     watch: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _quiet_since: float | None = None
     _fell_silent: bool = False
+    _renewed: bool = False
     _held_bytes: int = 0
 
     async def run(self, host: Host) -> None:
@@ -99,7 +100,8 @@ class Attempt:
         """Whether one more try on this candidate is worth it; takes the next key where that is the remedy."""
         match VERDICTS[failure.kind].again:
             case "stale connection":
-                return failure.stale
+                first, self._renewed = not self._renewed, True
+                return failure.stale and first
             case "next key":
                 key = host.next_key(self)
                 if key is None:

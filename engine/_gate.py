@@ -6,14 +6,13 @@ It decides at once, between two checkpoints, so nothing can change between the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 import trio
 
 from engine._books import Books
 from engine._ports import Busy
-from engine.config import Config
 from policies import Candidate, Step
 
 
@@ -35,20 +34,18 @@ class LocalPermit:
 
 
 class LocalGate:
-    """Breaker, keys and scopes of this process. `config` gives the snapshot in force."""
+    """Breaker, keys and scopes of this process."""
 
-    def __init__(self, books: Books, config: Callable[[], Config]) -> None:
+    def __init__(self, books: Books) -> None:
         self._books = books
-        self._config = config
         self._freed: dict[str, trio.Event] = {}
 
-    async def acquire(self, step: Step) -> LocalPermit | Busy:
-        return self.decide(step, trio.current_time())
+    async def acquire(self, step: Step, keys: int) -> LocalPermit | Busy:
+        return self.decide(step, keys, trio.current_time())
 
-    def decide(self, step: Step, at: float) -> LocalPermit | Busy:
+    def decide(self, step: Step, keys: int, at: float) -> LocalPermit | Busy:
         """The decision, without a checkpoint."""
         candidate, books = step.candidate, self._books
-        keys = len(self._config().providers[candidate.provider].keys)
         key = books.rests.key(candidate.provider, keys, at)
         if key is None:
             wait_s = books.rests.key_wait_s(candidate.provider, keys, at)

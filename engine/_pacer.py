@@ -62,7 +62,7 @@ class Pacer:
     _parked: list[tuple[float, Step]] = attrs.field(init=False)
     _running: dict[int, bool] = attrs.field(factory=dict)  # attempt -> has shown content
     _due_at: float = math.inf
-    _due_to_failure: bool = False
+    _owed: int = 0  # starts that failures have called for and that have not been made
     _halted: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -93,7 +93,7 @@ class Pacer:
         if len(self._running) >= self.plan.limits.max_in_flight:
             return Pause(math.inf)
         step = self._pending[0]
-        if self._due_to_failure:
+        if self._owed:
             return Launch(step, beside=True)
         if any(self._running.values()) or step.charge is Charge.NEVER:
             return Pause(math.inf)
@@ -119,7 +119,7 @@ class Pacer:
         self.launched += 1
         self._running[attempt] = False
         self._due_at = math.inf if step.patience_s is None else now + step.patience_s
-        self._due_to_failure = False
+        self._owed = max(0, self._owed - 1)
 
     def busy(self, step: Step, wait_s: float, now: float) -> None:
         """The gate refused: the step is parked, and the next takes its turn."""
@@ -137,7 +137,7 @@ class Pacer:
     def failed(self, attempt: int, verdict: Next, fits: Callable[[Step], bool]) -> None:
         """An attempt is over without an answer. `fits` says whether a step's window may hold the prompt."""
         del self._running[attempt]
-        self._due_to_failure = True
+        self._owed += 1
         match verdict:
             case Next.STOP:
                 self._halted = True

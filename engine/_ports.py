@@ -114,8 +114,8 @@ class Busy:
 class Gate(Protocol):
     """The last check before a launch. The local one decides at once; a shared one may wait, bounded."""
 
-    async def acquire(self, step: Step) -> Permit | Busy:
-        """A permit, or why there is none."""
+    async def acquire(self, step: Step, keys: int) -> Permit | Busy:
+        """A permit, or why there is none. `keys` is how many keys the provider has in the request's own snapshot."""
 
     async def room(self, providers: Sequence[str], within_s: float) -> bool:
         """True as soon as one of these providers has given a slot back; False after `within_s` seconds."""

@@ -105,7 +105,7 @@ class Race:
                 )
             )
             return
-        permit = await self.gate.acquire(step)
+        permit = await self.gate.acquire(step, len(self.provider(step).keys))
         now = trio.current_time()
         if isinstance(permit, Busy):
             self._refund(launch)

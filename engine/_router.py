@@ -27,6 +27,9 @@ from engine._request import Request
 from engine.config import Config, Provider
 from policies import Hedge, Plan, compose
 
+#: What a client that has seen a part of the message is told, by the cause of giving up.
+_WHY = {"shutdown": "the server is shutting down", "deadline": "the turn has reached its deadline"}
+
 Outcome = Literal["answered", "refused", "broken", "abandoned"]
 
 
@@ -151,7 +154,7 @@ class Router:
                 await race.reply.finish()  # the client was still taking the last of it
             return "answered", 200
         if race.winner is not None and race.reply.visible:
-            await self._end_broken(race, turn.cause if given_up else "")
+            await self._end_broken(race, race.cause() if given_up else "")
             return "broken", 200
         if given_up:
             late = _refusals.timed_out(race.limits.deadline_s)
@@ -178,7 +181,7 @@ class Router:
             await reply.send(relay.closing())
             await reply.finish()
         elif ending is Ending.ERROR or cause == "shutdown":
-            why = "the server is shutting down" if cause == "shutdown" else "the provider stopped in the middle"
+            why = _WHY.get(cause, "the provider stopped in the middle")
             message = f"{why}; the answer above is not complete"
             await reply.refuse(Refusal(status=529, type="overloaded_error", message=message))
         else:

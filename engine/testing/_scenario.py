@@ -101,7 +101,7 @@ class Scenario:
             config=lambda: settings,
             books=books,
             bus=bus,
-            gate=LocalGate(books, lambda: settings),
+            gate=LocalGate(books),
             transports=lambda _: transport,
             wall_s=lambda: 0.0,
         )

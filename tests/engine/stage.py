@@ -75,7 +75,7 @@ def window(id: str, per_s: float) -> Provider:
 
 async def take(it: Scenario, index: int) -> Permit:
     """A permit for one of the chain's candidates, as another request would hold it."""
-    permit = await it.router.gate.acquire(Step(candidate=it.config.chains["coding"].candidates[index]))
+    permit = await it.router.gate.acquire(Step(candidate=it.config.chains["coding"].candidates[index]), 0)
     assert not isinstance(permit, Busy)
     return permit
 

@@ -121,7 +121,7 @@ class TestBind:
             allowed = attrs.evolve(config, server=attrs.evolve(config.server, **change))
             assert server.bound(allowed, f"{host}:8082").server.port == 8082
 
-    @pytest.mark.parametrize("host", ["..", "a" * 70, "no such host", "192.0.2.1", "host.invalid"])
+    @pytest.mark.parametrize("host", ["..", "a" * 70, "no such host", "192.0.2.1", "host.invalid", "ü..ü"])
     def test_says_what_cannot_be_listened_on(self, host: str) -> None:
         """In a line, whatever the system's words for it are."""
         with pytest.raises(server.StartError, match="cannot listen on") as told:
