@@ -30,11 +30,11 @@ AUTO = Chain(name="auto", candidates=(Candidate("rehearsal", "echo"),), policies
 
 ROUTES = (
     Route(match="*haiku*", chain="quick"),
-    Route(match="claude-opus-5-5", chain="passed"),
     Route(match="*opus*", chain="nobody"),
     Route(match="gpt-?", chain="passed"),
     Route(match="*off*", chain="quick", enabled=False),
     Route(match="*", chain="coding"),
+    Route(match="claude-opus-5-5", chain="passed"),
 )
 
 CONFIG = Config(

@@ -101,6 +101,18 @@ def test_any_failure_starts_the_next_beside_those_still_running_and_uncharged() 
         assert it.decide(104.0) == Launch(it.plan.steps[2], beside=True, charged=False)
 
 
+def test_each_failure_is_owed_one_start() -> None:
+    """Two that fail in one tick are replaced by two, as they would be a moment apart."""
+    it = pacer(hedged(A, B, C, D, patience_s=0.0))
+    start(it, 1, 100.0)
+    start(it, 2, 100.0)
+    fails(it, 1)
+    fails(it, 2)
+    assert start(it, 3, 100.0) == Launch(it.plan.steps[2])
+    assert start(it, 4, 100.0) == Launch(it.plan.steps[3], beside=True)
+    assert it.decide(100.0) == Pause(math.inf)
+
+
 def test_nobody_loses_patience_with_who_has_shown_content() -> None:
     """Until that one fails, or another does."""
     it = pacer(hedged(A, B, C), max_in_flight=3)

@@ -96,6 +96,13 @@ async def test_a_stale_connection_is_tried_again_on_the_same_candidate(
     assert finished(it).attempts == 1
 
 
+async def test_a_second_stale_connection_is_no_accident(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """One more try, as the table says; then the next candidate."""
+    it = scenario({"a": [STALE, STALE, script(answer("a"))], "b": script(answer("b"))})
+    assert (await it.serve()).said == "b"
+    assert it.asked == [(0.0, "a"), (0.25, "a"), (0.5, "b")]
+
+
 async def test_a_connection_that_breaks_otherwise_is_not_tried_again(
     scenario: MakeScenario, autojump_clock: MockClock
 ) -> None:

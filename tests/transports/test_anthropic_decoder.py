@@ -81,6 +81,14 @@ class TestWellFormed:
         assert (event.kind, event.raw, event.content) == (Kind.DELTAS, run, True)
         assert [p["delta"]["text"] for p in event.payloads()] == ["b", "c", "d"]
 
+    def test_an_index_within_a_delta_is_no_index_of_it(self) -> None:
+        """A citation may hold one that is the live block's; the read is then looked into."""
+        citation = {"type": "citations_delta", "citation": {"index": 0, "cited_text": "x"}}
+        cites = {"type": "content_block_delta", "index": 1, "delta": citation}
+        parts = [start(0, "tool_use"), start(1), delta(0, "{}", "tool_use"), cites, stop(0), stop(1), END, STOP]
+        shown = list(payloads(raw_of(decoded(frame(part) for part in (START, *parts)))))
+        assert shown.index(cites) > shown.index(start(1)) > shown.index(stop(0))
+
     def test_arguments_of_a_tool_are_no_content_by_themselves(self) -> None:
         """A run of them must not commit an attempt whose call is not whole."""
         decoder = AnthropicDecoder()
