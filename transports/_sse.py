@@ -89,7 +89,7 @@ def split(piece: bytes) -> list[Frame]:
 
 
 def _frame(text: bytes) -> Frame | None:
-    whole = text + b"\n\n"
+    whole = text.lstrip(b"\n") + b"\n\n"  # a blank line too many ends no frame and begins none
     plain = _PLAIN.match(whole)
     if plain is not None:
         return Frame(plain[1], plain[2], whole)

@@ -211,7 +211,7 @@ class TestSettings:
 @pytest.mark.long
 async def test_a_client_that_only_listens_for_seventy_seconds_gets_all_of_it() -> None:
     """No limit of the server, of Quart or of hypercorn cuts a healthy stream; pings keep it alive while it is silent."""
-    async with serving(rehearsing("echo?words=4&gap_ms=12000")) as running:
+    async with serving(rehearsing("echo?words=2&gap_ms=12000")) as running:
         with trio.fail_after(110):
             status, body = await Client(await running.connect()).answer(posted())
     assert status == 200

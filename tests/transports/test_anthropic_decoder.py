@@ -89,6 +89,12 @@ class TestWellFormed:
         shown = list(payloads(raw_of(decoded(frame(part) for part in (START, *parts)))))
         assert shown.index(cites) > shown.index(start(1)) > shown.index(stop(0))
 
+    def test_a_frame_with_more_lines_is_looked_into(self) -> None:
+        """Only the plain form goes out."""
+        odd = frame(delta(0, "b")).replace(b"}\n\n", b"}\nid: 7\n\n")
+        body = [stream(START, start(0), delta(0, "a")), odd + frame(delta(0, "c")), stream(stop(0), END, STOP)]
+        assert raw_of(decoded(body)) == b"".join(body).replace(b"\nid: 7", b"")
+
     def test_arguments_of_a_tool_are_no_content_by_themselves(self) -> None:
         """A run of them must not commit an attempt whose call is not whole."""
         decoder = AnthropicDecoder()
@@ -247,6 +253,9 @@ class TestBlocks:
         ]
         assert reading(raw_of(decoded(body))).tools == [("read", {"a": 1})]
         assert raw_of(decoded(body)) == b"".join(body)
+        assert read_all(
+            START, start(0, "tool_use", input={"a": 1}), delta(0, '{"a":1}', "tool_use"), stop(0), END, STOP
+        )
 
 
 class TestEnd:

@@ -102,6 +102,7 @@ def test_a_plain_frame_keeps_its_bytes_and_another_does_not() -> None:
     plain, multi, crlf = b"event: a\ndata: 1\n\n", b"event: a\ndata: 1\ndata: 2\n\n", b"event: a\r\ndata: 1\r\n\r\n"
     assert [frame.raw for frame in SSEDecoder().feed(plain + multi)] == [plain, None]
     assert [frame.raw for frame in SSEDecoder().feed(b"event: a\n: x\ndata: 1\n\n")] == [None]
+    assert [frame.raw for frame in SSEDecoder().feed(plain + b"\n" + plain + b"\n\n\n" + plain)] == [plain] * 3
     (frame,) = SSEDecoder().feed(crlf)
     assert frame.raw in (None, plain)
 
