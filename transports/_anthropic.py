@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 import attrs
 import orjson
 
-from engine import JSON, MESSAGE_STOP, PING, Kind, StreamEvent, block_stop, encoded, event
+from engine import JSON, MESSAGE_STOP, PING, Kind, StreamEvent, block_stop, encoded, error_event, event
 from transports._sse import Frame, SSEDecoder, split
 
 #: A block of this type begins where a delta of that type comes for a block that never began, or is over.
@@ -242,11 +242,15 @@ class AnthropicDecoder:
         while self._lanes:
             out += self._end_live()
         last, last_raw = self._ending or ({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 0}}, None)
-        if last["delta"].get("stop_reason") is None:
-            # The host says that the message is whole, and not why.
-            delta = {"stop_sequence": None, **last["delta"], "stop_reason": "tool_use" if self._tools else "end_turn"}
-            last, last_raw = {**last, "delta": delta}, None
         self._done = True
+        if last["delta"].get("stop_reason") is None:
+            if not self._tools:
+                # A host that breaks off and is closed cleanly by a gateway looks like this; no reason is made up for it.
+                return [*out, error_event("api_error", "the message ended without a stop reason")]
+            last, last_raw = (
+                {**last, "delta": {"stop_sequence": None, **last["delta"], "stop_reason": "tool_use"}},
+                None,
+            )
         out.append(StreamEvent(Kind.MESSAGE_DELTA, last_raw or encoded(last), last))
         return [*out, StreamEvent(Kind.MESSAGE_STOP, raw, payload) if raw else MESSAGE_STOP]
 

@@ -282,11 +282,13 @@ class TestEnd:
         events = decoded([stream(START, start(0), delta(0, "a"), stop(0), *last)])
         assert {Kind.MESSAGE_DELTA, Kind.MESSAGE_STOP}.isdisjoint(event.kind for event in events)
 
-    @pytest.mark.parametrize(("kind", "reason"), [("text", "end_turn"), ("tool_use", "tool_use")])
-    def test_a_message_stop_without_a_reason_gets_the_plain_one(self, kind: str, reason: str) -> None:
-        """The host says that the message is whole, and clients want to know why."""
-        found = read_all(START, start(0, kind), delta(0, "{}", kind), stop(0), STOP)
-        assert (found.stop_reason, found.usage["output_tokens"]) == (reason, 0)
+    def test_a_message_stop_without_a_reason_is_believed_after_a_call_only(self) -> None:
+        """A finished call says why by itself; a text that ends so may be half of one, and no reason is made up for it."""
+        found = read_all(START, start(0, "tool_use"), delta(0, "{}", "tool_use"), stop(0), STOP)
+        assert (found.stop_reason, found.usage["output_tokens"]) == ("tool_use", 0)
+        events = decoded([stream(START, start(0), delta(0, "half"), stop(0), STOP)])
+        assert events[-1].kind is Kind.ERROR
+        assert Kind.MESSAGE_STOP not in {event.kind for event in events}
 
     def test_several_message_deltas_become_one(self) -> None:
         """Counts on the way, the reason, and a second count after it: the last values stand, and none becomes null."""
