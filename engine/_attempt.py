@@ -5,6 +5,10 @@ no owner. Here the attempt that wins simply goes on. It may take up to three tri
 under one first-content deadline; after first content a watchdog looks for silence, so that no time limit is set up per
 read. What is still switchable is decided last: an error that arrives in the same read as the first content is still an
 error before the commit.
+
+To both clocks, to hedging and to the latency books, first content is the moment the provider begins to produce. The
+arguments of a tool call count although they are held back: a long call would else look like a slow provider, be hedged
+and be timed out. The commit alone waits for what may be shown.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from engine._failure import AttemptError, Failure
 from engine._ports import Ask, Reply, Transport, Upstream, Winner
 from engine._relay import Relay
 from engine._request import Request
-from engine._stream import Kind, StreamEvent
+from engine._stream import Kind, MalformedEvent, StreamEvent
 from engine.config import Provider
 from policies import VERDICTS, FailureKind, Limits, Outcome, Step
 
@@ -28,6 +32,8 @@ from policies import VERDICTS, FailureKind, Limits, Outcome, Step
 MAX_TRIES = 3
 #: Bytes held back before the commit. Only a late commit point can hold much; beyond this the answer counts as malformed.
 MAX_HELD_BYTES = 64 * 1024 * 1024
+#: Failures before there was a connection: nothing was sent.
+_NEVER_CONNECTED = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
 
 
 class Host(Protocol):
@@ -63,7 +69,7 @@ class Attempt:
     relay: Relay
     hedge: bool = False
     failure: Failure | None = None
-    first_content_at: float | None = None
+    first_content_at: float | None = None  #: when the provider began to produce
     committed: bool = False
     whole: bool = False  #: the message was relayed to its end
     ended: bool = False  #: and the client has taken the end as well
@@ -122,11 +128,15 @@ class Attempt:
         try:
             ask = Ask(request=host.request, candidate=self.step.candidate, provider=provider, key=key)
             await trio.lowlevel.checkpoint_if_cancelled()  # an attempt that has lost already opens nothing
-            self.sent = True
+            sent_before, self.sent = self.sent, True
             async with host.transport(provider).open(ask) as upstream:
                 failure = await self._relay(host, upstream)
         except AttemptError as error:
             failure = error.failure
+            if failure.kind in _NEVER_CONNECTED:
+                self.sent = sent_before
+        except MalformedEvent as error:  # the reply has looked into what was relayed unread
+            failure = Failure(kind=FailureKind.MALFORMED, message=str(error))
         finally:
             again = VERDICTS[failure.kind].again if failure else "nothing"
             at = trio.current_time()
@@ -144,7 +154,7 @@ class Attempt:
             failure = self._broken()
             if failure is not None and not self.committed:
                 return failure
-            if relay.content and self.first_content_at is None:
+            if relay.producing and self.first_content_at is None:
                 self._note_content(host)
             if out:
                 self._quiet_since = None  # while the client is being written to, silence is not the provider's
@@ -194,7 +204,7 @@ class Attempt:
         await host.reply.send(out)
 
     def _bound_what_is_held(self, out: list[StreamEvent]) -> None:
-        self._held_bytes += sum(len(e.raw) for e in out)
+        self._held_bytes += sum(e.size for e in out)
         if self._held_bytes > MAX_HELD_BYTES:
             message = f"more than {MAX_HELD_BYTES >> 20} MiB before the commit point"
             raise AttemptError(Failure(kind=FailureKind.MALFORMED, message=message))

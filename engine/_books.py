@@ -16,9 +16,9 @@ from engine._budget import HedgeBudget
 from engine._bus import EventBus
 from engine._latency import LatencyBook
 from engine._load import LoadBook
-from engine._rests import RestBook
+from engine._rests import KEY_STATUSES, RestBook
 from engine._scopes import ScopeBook
-from engine.config import Config
+from engine.config import Config, Provider
 from policies import Candidate, Facts, Need, Unlimited, View
 
 
@@ -60,7 +60,7 @@ class Books:
     def _facts(self, config: Config, candidate: Candidate, need: Need, at: float) -> Facts:
         provider = config.providers[candidate.provider]
         model = provider.model(candidate.model)
-        key = self.rests.key(provider.id, len(provider.keys), at) or 0
+        key = self._key(provider, at)
         breaker, breaker_wait_s = self.breakers.state(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         window_wait_s, headroom = self.scopes.window(provider.id, key, at)
@@ -78,8 +78,20 @@ class Books:
             block_wait_s=block_wait_s,
             block_reason=block_reason,
             key_wait_s=self.rests.key_wait_s(provider.id, len(provider.keys), at),
+            key_status=KEY_STATUSES[self.rests.key_kind(provider.id, len(provider.keys))],
             gone_wait_s=self.rests.gone_wait_s(candidate, at),
             window_wait_s=window_wait_s,
             headroom=headroom,
             free_slots=self.scopes.free_slots(provider.id, key),
         )
+
+    def _key(self, provider: Provider, at: float) -> int:
+        """The key that a request would be sent with now: the first with room, else the one that has room first."""
+        free = self.rests.keys(provider.id, len(provider.keys), at) or [0]
+
+        def wait_s(key: int) -> tuple[float, bool]:
+            blocked_s, _ = self.scopes.block_wait_s(provider.id, key, at)
+            window_s, _ = self.scopes.window(provider.id, key, at)
+            return max(blocked_s, window_s), self.scopes.free_slots(provider.id, key) == 0
+
+        return min(free, key=wait_s)

@@ -13,6 +13,7 @@ import trio
 
 from engine._books import Books
 from engine._ports import Busy
+from engine._rests import KEY_STATUSES
 from policies import Candidate, Step
 
 
@@ -46,18 +47,22 @@ class LocalGate:
     def decide(self, step: Step, keys: int, at: float) -> LocalPermit | Busy:
         """The decision, without a checkpoint."""
         candidate, books = step.candidate, self._books
-        key = books.rests.key(candidate.provider, keys, at)
-        if key is None:
+        free = books.rests.keys(candidate.provider, keys, at)
+        if not free:
             wait_s = books.rests.key_wait_s(candidate.provider, keys, at)
-            return Busy(by="keys", reason="every key is resting", wait_s=wait_s)
+            status = KEY_STATUSES[books.rests.key_kind(candidate.provider, keys)]
+            return Busy(by="keys", reason="every key is resting", wait_s=wait_s, status=status)
         wait_s = books.breakers.admit(candidate, at)
         if wait_s > 0:
             return Busy(by="breaker", reason=f"breaker open ({books.breakers.reason(candidate)})", wait_s=wait_s)
-        busy = books.scopes.take(candidate.provider, key, at, lifted=step.unlimited)
-        if busy is not None:
-            books.breakers.release(candidate)
-            return busy
-        return LocalPermit(self, candidate, key if keys else -1, at)
+        refusals = []
+        for key in free:
+            busy = books.scopes.take(candidate.provider, key, at, lifted=step.unlimited)
+            if busy is None:
+                return LocalPermit(self, candidate, key if keys else -1, at)
+            refusals.append(busy)
+        books.breakers.release(candidate)
+        return min(refusals, key=lambda busy: busy.wait_s)
 
     def give_back(self, permit: LocalPermit, *, sent: bool) -> None:
         provider = permit.candidate.provider

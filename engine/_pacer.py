@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import attrs
 
-from policies import Charge, Next, Plan, Step
+from policies import Candidate, Charge, Next, Plan, Step
 
 #: A candidate found busy is not asked again sooner than this, in seconds, whatever its book says.
 SHORTEST_WAIT_S = 0.05
@@ -53,7 +54,11 @@ Move = Launch | Pause | Wait | Over
 
 @attrs.define(eq=False)
 class Pacer:
-    """The steps of one plan, on the clock of the race. Times are absolute seconds."""
+    """The steps of one plan, on the clock of the race. Times are absolute seconds.
+
+    A parked step is one that was busy, when the plan was made or at its launch, or that is held back by `not_before_s`.
+    It comes after the pending ones: beside a running attempt once its wait is over, alone as soon as it is.
+    """
 
     plan: Plan
     began_at: float
@@ -63,26 +68,33 @@ class Pacer:
     _running: dict[int, bool] = attrs.field(factory=dict)  # attempt -> has shown content
     _due_at: float = math.inf
     _owed: int = 0  # starts that failures have called for and that have not been made
+    _waited_s: float = 0.0
     _halted: bool = False
 
     def __attrs_post_init__(self) -> None:
         self._pending = deque(step for step in self.plan.steps if step.not_before_s <= 0)
         self._parked = [(self.began_at + s.not_before_s, s) for s in self.plan.steps if s.not_before_s > 0]
-        lifted = self.plan.lifted
+        lifted, charge = self.plan.lifted, self._pace()
         for skip in self.plan.skipped:
             if skip.wait_s is not None:
                 step = Step(
                     candidate=skip.candidate,
                     first_content_s=self.plan.limits.fallback_first_content_s,
+                    charge=charge,
                     unlimited=skip.candidate.provider in lifted,
                 )
                 self._parked.append((self.began_at + skip.wait_s, step))
+
+    def _pace(self) -> Charge:
+        """What the plan charges for starting beside another: a skipped candidate was never given its own."""
+        charges = {step.charge for step in self.plan.steps}
+        return next((charge for charge in (Charge.BUDGET, Charge.FREE) if charge in charges), Charge.NEVER)
 
     def decide(self, now: float) -> Move:
         """What to do at this moment. Changes nothing."""
         spent = self._halted or self.launched >= self.plan.limits.max_attempts
         if self._running:
-            return Pause(math.inf) if spent or not self._pending else self._beside(now)
+            return Pause(math.inf) if spent else self._beside(now)
         if spent:
             return Over()
         if self._pending:
@@ -92,23 +104,31 @@ class Pacer:
     def _beside(self, now: float) -> Move:
         if len(self._running) >= self.plan.limits.max_in_flight:
             return Pause(math.inf)
-        step = self._pending[0]
-        if self._owed:
-            return Launch(step, beside=True)
-        if any(self._running.values()) or step.charge is Charge.NEVER:
+        if not self._owed and any(self._running.values()):
             return Pause(math.inf)
-        if now < self._due_at:
-            return Pause(self._due_at)
-        return Launch(step, beside=True, charged=step.charge is Charge.BUDGET)
+        chosen = self._next_beside(now)
+        if chosen is None:
+            return Pause(math.inf)
+        ready_at, step = chosen
+        start_at = ready_at if self._owed else max(ready_at, self._due_at)
+        if now < start_at:
+            return Pause(start_at)
+        return Launch(step, beside=True, charged=not self._owed and step.charge is Charge.BUDGET)
+
+    def _next_beside(self, now: float) -> tuple[float, Step] | None:
+        """Who may start beside those running, and from when: the next pending step, else the soonest of the parked."""
+        queue = [(now, self._pending[0])] if self._pending else self._parked
+        allowed = [(at, step) for at, step in queue if self._owed or step.charge is not Charge.NEVER]
+        return min(allowed, key=_ready_at, default=None)
 
     def _soonest(self, now: float) -> Move:
         if not self._parked:
             return Over()
-        ready_at, step = min(self._parked, key=lambda p: p[0])
-        if ready_at > self.began_at + self.plan.limits.max_wait_s:
-            return Over()
+        ready_at, step = min(self._parked, key=_ready_at)
         if ready_at <= now:
             return Launch(step)
+        if ready_at - now > self.plan.limits.max_wait_s - self._waited_s:
+            return Over()
         return Wait(ready_at, tuple(s.candidate.provider for _, s in self._parked))
 
     # What happened.
@@ -121,10 +141,21 @@ class Pacer:
         self._due_at = math.inf if step.patience_s is None else now + step.patience_s
         self._owed = max(0, self._owed - 1)
 
-    def busy(self, step: Step, wait_s: float, now: float) -> None:
-        """The gate refused: the step is parked, and the next takes its turn."""
-        self._remove(step)
-        self._parked.append((now + max(wait_s, SHORTEST_WAIT_S), step))
+    def busy(self, step: Step, wait_s: float | None, now: float) -> None:
+        """The gate refused: the step is parked, or out where there is no wait, and the next takes its turn.
+
+        The places of a race are not the candidates' own: whoever comes next moves up into the one that was not taken.
+        """
+        if step.charge is Charge.FREE and step in self._pending:
+            self._pending = _moved_up(self._pending)
+        else:
+            self._remove(step)
+        if wait_s is not None:
+            self._parked.append((now + max(wait_s, SHORTEST_WAIT_S), step))
+
+    def waited(self, seconds: float) -> None:
+        """A `Wait` lasted this long. Only that counts towards `max_wait_s`; the time of attempts does not."""
+        self._waited_s += seconds
 
     def denied(self) -> None:
         """No budget for a hedge: the next starts only when one has failed."""
@@ -151,6 +182,17 @@ class Pacer:
         """An attempt is over for a reason that calls for nobody else: it won, lost, or the request is gone."""
         self._running.pop(attempt, None)
 
+    def returned(self, steps: Sequence[Step]) -> None:
+        """Attempts that lost to a winner who is none any more: their steps are pending again, first and in this order."""
+        self._pending.extendleft(reversed(steps))
+
+    def only_after_failures(self, which: Callable[[Candidate], bool]) -> None:
+        """Parked steps of these candidates never start beside a running attempt while nothing has failed."""
+        self._parked = [
+            (at, attrs.evolve(step, charge=Charge.NEVER) if which(step.candidate) else step)
+            for at, step in self._parked
+        ]
+
     def stirred(self, now: float) -> None:
         """Somebody made room: those who were busy may be asked again at once."""
         self._parked = [(min(at, now), step) for at, step in self._parked]
@@ -164,3 +206,14 @@ class Pacer:
             self._pending.remove(step)
         else:
             self._parked = [(at, s) for at, s in self._parked if s is not step]
+
+
+def _ready_at(parked: tuple[float, Step]) -> float:
+    return parked[0]
+
+
+def _moved_up(pending: deque[Step]) -> deque[Step]:
+    """The steps without the first, each in its forerunner's place: with its patience and its charge."""
+    return deque(
+        attrs.evolve(step, patience_s=place.patience_s, charge=place.charge) for place, step in pairwise(pending)
+    )

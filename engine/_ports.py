@@ -104,11 +104,12 @@ class Permit(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Busy:
-    """Not now: why, and how many seconds it may take."""
+    """Not now: why, and how many seconds it may take. `status` marks a cause that nobody should wait for; see `Skip`."""
 
     by: str
     reason: str
     wait_s: float
+    status: int | None = None
 
 
 class Gate(Protocol):

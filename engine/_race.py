@@ -7,7 +7,8 @@ the same tick both win. So here the winner keeps its own task and relays from th
 cancel scope before the attempt exists; and the choice of the winner and the cancellation of the losers are one step
 without a checkpoint.
 
-A race may be run again after its winner broke before the client saw anything: it goes on with the steps that are left.
+A race may be run again after its winner broke before the client saw anything: it goes on with the steps that are left,
+those first that had lost to a commit which the client never learned of.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from engine._relay import Relay
 from engine._request import Request
 from engine._stream import StreamEvent
 from engine.config import Config, Provider
-from policies import VERDICTS, Candidate, FailureKind, Limits, Outcome, Plan, Skip, Step, Unlimited, Verdict
+from policies import VERDICTS, Candidate, Charge, FailureKind, Limits, Outcome, Plan, Skip, Step, Unlimited, Verdict
 
 
 @attrs.define(eq=False)
@@ -66,9 +67,16 @@ class Race:
     skips: list[Skip] = attrs.field(factory=list)
     empty: tuple[Candidate, list[StreamEvent]] | None = None
     running: dict[int, Attempt] = attrs.field(factory=dict)
+    _losers: tuple[Step, ...] = ()
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _wake: trio.Event = attrs.field(factory=trio.Event)
     _nursery: trio.Nursery | None = None
+
+    def __attrs_post_init__(self) -> None:
+        # A hedge to somebody who costs money needs leave. What the plan skipped has no charge of its own that says so,
+        # so its other steps are asked.
+        if not any(step.charge is Charge.BUDGET and self._costs(step.candidate) for step in self.plan.steps):
+            self.pacer.only_after_failures(self._costs)
 
     async def run(self) -> None:
         """Race until there is a winner and it has ended, or nobody is left. Losers' clean-up is awaited too."""
@@ -83,14 +91,20 @@ class Race:
                         with trio.move_on_at(until):
                             await self._wake.wait()
                     case Wait(until, providers):
-                        if await self.gate.room(providers, until - now):
+                        freed = await self.gate.room(providers, until - now)
+                        self.pacer.waited(trio.current_time() - now)
+                        if freed:
                             self.pacer.stirred(trio.current_time())
                     case Over():
                         break
 
     def again(self) -> None:
-        """The winner broke and the client has seen nothing of it: let the steps that are left race on."""
+        """The winner broke and the client has seen nothing of it: let the steps that are left race on.
+
+        Who lost to it had not failed, and is asked again, within the same number of attempts.
+        """
         self.winner = None
+        self.pacer.returned(self._losers)
 
     # The launcher.
 
@@ -109,9 +123,12 @@ class Race:
         now = trio.current_time()
         if isinstance(permit, Busy):
             self._refund(launch)
-            skip = Skip(candidate=step.candidate, by=permit.by, reason=permit.reason, wait_s=permit.wait_s)
+            wait_s = None if permit.status else permit.wait_s
+            skip = Skip(
+                candidate=step.candidate, by=permit.by, reason=permit.reason, wait_s=wait_s, status=permit.status
+            )
             self.skips.append(skip)
-            self.pacer.busy(step, permit.wait_s, now)
+            self.pacer.busy(step, wait_s, now)
             self.emit(CandidateSkipped(at=now, request_id=self.request.id, skip=skip))
             return
         if self.winner is not None or self.pacer.decide(now) != launch:
@@ -174,6 +191,7 @@ class Race:
         if self.winner is None:
             self.winner = attempt
             losers = [other for other in self.running.values() if other is not attempt]
+            self._losers = tuple(other.step for other in losers)
             for other in losers:
                 other.scope.cancel()
             self._wake.set()
@@ -249,6 +267,10 @@ class Race:
             return window is None or (window > needed and (failed_window is None or window > failed_window))
 
         self.pacer.failed(attempt.id, verdict.next, fits)
+
+    def _costs(self, candidate: Candidate) -> bool:
+        price = self.config.providers[candidate.provider].model(candidate.model).price
+        return price is not None and (price.input > 0 or price.output > 0)
 
     def _window(self, step: Step) -> int | None:
         return self.provider(step).model(step.candidate.model).capabilities.context

@@ -48,6 +48,8 @@ def error_body(type: str, message: str, request_id: str) -> bytes:
     return orjson.dumps({"type": "error", "error": {"type": type, "message": message}, "request_id": request_id})
 
 
+#: What Claude Code mends by itself when it is told.
+_HEALED = frozenset([FailureKind.CAP, FailureKind.FIELD])
 #: What no waiting mends, with the status that says so.
 _PERMANENT = {FailureKind.AUTH: 401, FailureKind.QUOTA: 402, FailureKind.GONE: 404}
 
@@ -62,15 +64,11 @@ def exhausted(plan: Plan, faults: Sequence[Fault], skips: Sequence[Skip], waits_
     if ours is not None:
         return ours
     message = _explanation(plan, faults, skips)
-    soft = [s.wait_s for s in (*plan.skipped, *skips) if s.wait_s is not None]
-    if not faults and not soft:
-        return Refusal(status=503, type=error_type(503), message=message, should_retry=False)
-    statuses = [_PERMANENT[f.failure.kind] for f in faults if f.failure.kind in _PERMANENT]
-    if len(statuses) == len(faults) and faults and not soft:
-        status = statuses[0] if len(set(statuses)) == 1 else 503
-        return Refusal(status=status, type=error_type(status), message=message, should_retry=False)
+    passed = (*plan.skipped, *skips)
+    if not any(s.soft for s in passed) and all(f.failure.kind in _PERMANENT for f in faults):
+        return _lasting(message, {_PERMANENT[f.failure.kind] for f in faults} | {s.status for s in passed if s.status})
     limited = all(f.failure.kind is FailureKind.RATE_LIMITED for f in faults)
-    status = 429 if limited and (faults or _rate_limited(plan, skips)) else 503
+    status = 429 if limited and (faults or _rate_limited(passed)) else 503
     hints = [*waits_s, *(f.failure.retry_after_s for f in faults if f.failure.retry_after_s is not None)]
     return Refusal(
         status=status,
@@ -80,14 +78,30 @@ def exhausted(plan: Plan, faults: Sequence[Fault], skips: Sequence[Skip], waits_
     )
 
 
-def _rate_limited(plan: Plan, skips: Sequence[Skip]) -> bool:
-    soft = [s for s in (*plan.skipped, *skips) if s.soft]
+def _lasting(message: str, statuses: set[int]) -> Refusal:
+    """What no waiting mends: the true status where there is one, and no retry.
+
+    The type of the 503 is `api_error`: Claude Code retries an `overloaded_error` even where `x-should-retry` forbids it.
+    """
+    if len(statuses) == 1:
+        (status,) = statuses
+        return Refusal(status=status, type=error_type(status), message=message, should_retry=False)
+    return Refusal(status=503, type="api_error", message=message, should_retry=False)
+
+
+def _rate_limited(skips: Sequence[Skip]) -> bool:
+    soft = [s for s in skips if s.soft]
     return bool(soft) and all("rate" in s.reason for s in soft)
 
 
 def _clients_fault(faults: Sequence[Fault]) -> Refusal | None:
-    """A provider's own 4xx, unmodified: clients match its wording and heal themselves."""
+    """A provider's own 4xx, unmodified: clients match its wording and heal themselves.
+
+    A cap or a field that one host refuses is the client's affair only where every host has refused one.
+    """
     fault = next((f for f in faults if VERDICTS[f.failure.kind].next is Next.STOP), None)
+    if fault is None and faults and all(f.failure.kind in _HEALED for f in faults):
+        fault = faults[0]
     if fault is None:
         return None
     failure = fault.failure

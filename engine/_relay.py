@@ -17,11 +17,11 @@ from typing import Any
 
 import orjson
 
-from engine._stream import JSON, MESSAGE_STOP, Kind, StreamEvent, Usage, block_stop, error_event, event
+from engine._stream import JSON, MESSAGE_STOP, Kind, MalformedEvent, StreamEvent, Usage, block_stop, error_event, event
 from policies import CommitPoint
 
 #: A tool call is held in memory until it is whole. Claude Code's largest, a file written in one go, is far below this.
-MAX_TOOL_BYTES = 32 * 1024 * 1024
+MAX_TOOL_BYTES = 64 * 1024 * 1024
 
 #: Stop reasons with which an answer without any content is still an answer.
 _EMPTY_BUT_MEANT = frozenset({"refusal", "stop_sequence", "pause_turn", "model_context_window_exceeded"})
@@ -59,6 +59,15 @@ class Relay:
         self._tool: list[StreamEvent] = []  # the held tool call
         self._tool_bytes = 0
         self._broken_tool = False
+        self._filling = False
+
+    @property
+    def producing(self) -> bool:
+        """Whether the provider has begun to produce: content was released, or the arguments of a held call are coming.
+
+        That is not `content`: a held call may still come to nothing. But a provider that is at work on one is not slow.
+        """
+        return self.content or self._filling
 
     @property
     def usage(self) -> Usage:
@@ -91,7 +100,10 @@ class Relay:
             if self.error is not None or self.malformed or self.finished:
                 break
             if self._tool and item.kind in _OF_A_BLOCK:
-                self._hold(item, out)
+                try:
+                    self._hold(item, out)
+                except MalformedEvent as error:
+                    self.malformed = f"{error} in a tool call"
             else:
                 _HANDLERS[item.kind](self, item, out)
         return out
@@ -110,7 +122,7 @@ class Relay:
         index, kind = item.payload["index"], item.payload["content_block"].get("type", "")
         self._open = (index, kind)
         if kind == "tool_use":
-            self._tool, self._tool_bytes = [item], len(item.raw)
+            self._tool, self._tool_bytes = [item], item.size
             return
         self._shown = index
         self.content |= item.content
@@ -152,9 +164,12 @@ class Relay:
 
     def _hold(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self._tool.append(item)
-        self._tool_bytes += len(item.raw)
+        self._tool_bytes += item.size
         if self._tool_bytes > MAX_TOOL_BYTES:
             self.malformed = f"a tool call of more than {MAX_TOOL_BYTES >> 20} MiB"
+            return
+        if not self._filling and item.kind is Kind.DELTAS:
+            self._filling = bool(_partial_json([item]))
         if item.kind is not Kind.BLOCK_STOP:
             return
         held, self._tool, self._open = self._tool, [], None
@@ -210,13 +225,7 @@ _HANDLERS = {
 
 def _arguments(held: list[StreamEvent]) -> JSON | None:
     """A held tool call's input as an object, or None where it is not one."""
-    parts = [
-        payload["delta"].get("partial_json") or ""
-        for item in held
-        if item.kind is Kind.DELTAS
-        for payload in item.payloads()
-    ]
-    text = "".join(parts)
+    text = _partial_json(held)
     if not text:
         given = held[0].payload["content_block"].get("input") or {}
         return given if isinstance(given, dict) else None
@@ -225,3 +234,9 @@ def _arguments(held: list[StreamEvent]) -> JSON | None:
     except orjson.JSONDecodeError:
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _partial_json(held: Iterable[StreamEvent]) -> str:
+    """What the deltas among these events say of a tool call's arguments, joined."""
+    deltas = (payload["delta"] for item in held if item.kind is Kind.DELTAS for payload in item.payloads())
+    return "".join(delta.get("partial_json") or "" for delta in deltas)

@@ -17,6 +17,8 @@ from policies import Need
 
 #: Bytes of JSON per token: English prose in JSON runs at 3.5 to 4.5, and a size class is all that is asked for.
 BYTES_PER_TOKEN = 4
+#: The longest model name taken, in characters: it is kept with the request for as long as the request is told of.
+MAX_MODEL_CHARS = 256
 #: What an image costs at most, whatever its bytes (Anthropic: width x height / 750, capped).
 IMAGE_TOKENS = 1600
 
@@ -68,6 +70,8 @@ def parse(raw: bytes, *, counting: bool = False) -> JSON:
             raise BadRequest(f"{field}: field required ({expected})")
         if not test(body[field]):
             raise BadRequest(f"{field}: expected {expected}, got {_name(body[field])}")
+    if len(body["model"]) > MAX_MODEL_CHARS:
+        raise BadRequest(f"model: expected at most {MAX_MODEL_CHARS} characters, got {len(body['model'])}")
     for i, message in enumerate(body["messages"]):
         if not isinstance(message, dict):
             raise BadRequest(f"messages[{i}]: expected an object, got {_name(message)}")

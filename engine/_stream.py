@@ -21,6 +21,13 @@ import orjson
 
 JSON = dict[str, Any]
 
+#: What an event is charged at the least where memory is bounded, in bytes: the objects around a few bytes of JSON.
+LEAST_SIZE = 512
+
+
+class MalformedEvent(ValueError):
+    """The bytes of a run of deltas hold something else. The data is not quoted."""
+
 
 class Kind(enum.Enum):
     """What an event is. PING and OTHER may stand anywhere; ERROR ends the stream."""
@@ -49,16 +56,36 @@ class StreamEvent:
     payload: JSON = attrs.field(factory=dict)
     content: bool = False
 
+    @property
+    def size(self) -> int:
+        """What holding this event costs, in bytes, for those who bound what they hold."""
+        return max(len(self.raw), LEAST_SIZE)
+
     def payloads(self) -> Iterator[JSON]:
-        """Every data object in `raw`, parsed: for those few who look into deltas (a JSON reply, a tool's arguments)."""
-        if self.kind is Kind.DELTAS:
-            for data in _DATA.findall(self.raw):
-                yield orjson.loads(data)
-        else:
+        """Every data object in `raw`, parsed: for those few who look into deltas (a JSON reply, a tool's arguments).
+
+        Raises MalformedEvent for what is no delta: a run is relayed without being looked into.
+        """
+        if self.kind is not Kind.DELTAS:
             yield self.payload
+            return
+        for data in _DATA.findall(self.raw):
+            try:
+                payload = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                raise MalformedEvent("a delta that is not JSON") from None
+            if not isinstance(payload, dict) or not is_delta(payload.get("delta")):
+                raise MalformedEvent("a malformed delta")
+            yield payload
 
 
 _DATA = re.compile(rb"^data: ?(.*)$", re.M)
+_TEXTS = ("text", "thinking", "signature", "partial_json")
+
+
+def is_delta(value: object) -> bool:
+    """Whether `value` is an object whose texts, where it has any, are texts."""
+    return isinstance(value, dict) and all(isinstance(value.get(name), str | None) for name in _TEXTS)
 
 
 def encoded(payload: JSON) -> bytes:

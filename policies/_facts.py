@@ -114,6 +114,8 @@ class Facts:
     block_wait_s: float = 0.0
     block_reason: str = ""
     key_wait_s: float = 0.0
+    #: Why the keys rest: 401 refused, 402 out of quota.
+    key_status: int = 401
     gone_wait_s: float = 0.0
     window_wait_s: float = 0.0
     headroom: float = 1.0

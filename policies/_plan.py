@@ -48,12 +48,16 @@ class Step:
 
 @attrs.frozen(kw_only=True)
 class Skip:
-    """A candidate passed over. `wait_s` is None for a hard skip (out for this request), else when it may be back."""
+    """A candidate passed over. `wait_s` is None for a hard skip (out for this request), else when it may be back.
+
+    `status` is the HTTP status that tells the cause, where it is one that no waiting mends: 401, 402, 404.
+    """
 
     candidate: Candidate
     by: str
     reason: str
     wait_s: float | None = None
+    status: int | None = None
 
     @property
     def soft(self) -> bool:

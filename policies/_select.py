@@ -38,6 +38,10 @@ class SilentSkip(Policy):
         skips = []
         for step in plan.steps:
             facts = view.of(step.candidate)
+            status, why = _lasting(facts)
+            if status is not None:
+                skips.append(Skip(candidate=step.candidate, by=self.kind(), reason=why, status=status))
+                continue
             reasons = _waits(facts, lifted=step.candidate.provider in plan.lifted)
             if reasons:
                 wait_s = max(wait for wait, _ in reasons)
@@ -46,12 +50,22 @@ class SilentSkip(Policy):
         return plan.skipping(*skips)
 
 
+def _lasting(facts: Facts) -> tuple[int | None, str]:
+    """A reason that nobody should wait for: a person has to mend it. The candidate is tried again all the same, later."""
+    if facts.gone_wait_s > 0:
+        return 404, f"model not found there, tried again in {facts.gone_wait_s:.0f} s"
+    if facts.key_wait_s > 0:
+        return facts.key_status, f"{_KEYS[facts.key_status]}, tried again in {facts.key_wait_s:.0f} s"
+    return None, ""
+
+
+_KEYS = {401: "every key was refused", 402: "every key is out of quota"}
+
+
 def _waits(facts: Facts, *, lifted: bool) -> list[tuple[float, str]]:
     """Every reason to pass a candidate over just now, each with its wait in seconds."""
     rows = [
         (facts.breaker == "open", facts.breaker_wait_s, "breaker open"),
-        (facts.gone_wait_s > 0, facts.gone_wait_s, "model not found there"),
-        (facts.key_wait_s > 0, facts.key_wait_s, "every key is resting"),
         (facts.block_wait_s > 0 and not lifted, facts.block_wait_s, facts.block_reason or "rate limited"),
         (facts.window_wait_s > 0 and not lifted, facts.window_wait_s, "rate window full"),
         (facts.free_slots == 0, SLOT_WAIT_S, "no free concurrency slot"),

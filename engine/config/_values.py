@@ -160,6 +160,7 @@ def base_url(value: Any, kind: Any = None) -> str:
     return value.rstrip("/")
 
 
+_NO_KEY = "a key never stands in this file: put it in an environment variable and name that in keys_env"
 #: Headers by which credentials are sent. A value for one of these would be a key in the file.
 _CREDENTIAL_HEADERS = frozenset(
     ["authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "anthropic-auth-token", "cookie"]
@@ -174,7 +175,7 @@ def _header_name(value: Any, _: Any) -> str:
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
         raise Bad(((), "expected the name of an HTTP header"))
     if value.lower() in _CREDENTIAL_HEADERS:
-        raise Bad(((), "a key never stands in this file: put it in an environment variable and name that in keys_env"))
+        raise Bad(((), _NO_KEY))
     if value.lower() in _OWN_HEADERS:
         raise Bad(((), "this header is written for each request and cannot be set"))
     return str(value)
@@ -183,6 +184,8 @@ def _header_name(value: Any, _: Any) -> str:
 def _header_value(value: Any, _: Any) -> str:
     if type(value) is not str or not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", value):
         raise Bad(((), "expected printable ASCII text"))
+    if any(looks_secret(word) for word in (value, *value.split())):
+        raise Bad(((), _NO_KEY))
     return value
 
 

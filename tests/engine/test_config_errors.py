@@ -152,6 +152,14 @@ PROVIDERS = [
         f"c.toml:2: providers.paid.headers.Authorization: {NO_KEY}",
     ),
     (
+        '[providers.paid]\nheaders = { "x-auth-token" = "sk-ant-planted-1" }',
+        f"c.toml:2: providers.paid.headers.x-auth-token: {NO_KEY}",
+    ),
+    (
+        '[providers.paid]\nheaders = { "x-custom" = "Token Zm9vYmFyMTIzNDU2Nzg5MGFiY2Rl" }',
+        f"c.toml:2: providers.paid.headers.x-custom: {NO_KEY}",
+    ),
+    (
         '[providers.paid.headers]\nhost = "x"',
         "c.toml:2: providers.paid.headers.host: this header is written for each request and cannot be set",
     ),

@@ -216,13 +216,134 @@ def test_busy_while_another_runs_means_the_next_at_once() -> None:
 
 
 def test_waiting_ends_where_max_wait_does() -> None:
-    """Counted from the beginning of the request; the very last moment is still in time."""
+    """The waits add up; the very last moment is still in time."""
     it = pacer(steps(A), max_wait_s=10.0)
-    it.busy(it.plan.steps[0], 4.0, 106.0)
-    assert it.decide(106.0) == Wait(110.0, ("a",))
+    it.busy(it.plan.steps[0], 4.0, 100.0)
+    assert it.decide(100.0) == Wait(104.0, ("a",))
+    it.waited(4.0)
+    it.busy(it.plan.steps[0], 6.0, 104.0)
+    assert it.decide(104.0) == Wait(110.0, ("a",))
+    it.waited(6.0)
     assert isinstance(it.decide(110.0), Launch)
-    it.busy(it.plan.steps[0], 4.0, 110.0)
+    it.busy(it.plan.steps[0], 1.0, 110.0)
     assert it.decide(110.0) == Over()
+
+
+def test_the_time_of_attempts_is_no_waiting() -> None:
+    """However long a failure took, who is busy is waited for as long as at the beginning."""
+    it = pacer(steps(A), Skip(candidate=B, by="x", reason="busy", wait_s=262.0), max_wait_s=10.0)
+    start(it, 1, 100.0)
+    fails(it, 1)
+    assert it.decide(351.9) == Over()
+    assert it.decide(352.0) == Wait(362.0, ("b",))
+
+
+@pytest.mark.parametrize("charge", Charge)
+def test_a_parked_step_starts_beside_the_running_one_when_nobody_else_is_left(charge: Charge) -> None:
+    """At the later of the patience's end and its own wait's, charged as the plan charges."""
+    for wait_s, at in ((1.0, 104.0), (30.0, 130.0)):
+        it = pacer(steps(A, patience_s=4.0, charge=charge), Skip(candidate=B, by="x", reason="busy", wait_s=wait_s))
+        start(it, 1, 100.0)
+        if charge is Charge.NEVER:
+            assert it.decide(1e9) == Pause(math.inf)
+            continue
+        assert it.decide(100.0) == Pause(at)
+        launch = start(it, 2, at)
+        assert (launch.step.candidate, launch.beside, launch.charged) == (B, True, charge is Charge.BUDGET)
+
+
+def test_a_parked_step_does_not_go_before_a_pending_one() -> None:
+    """Its wait may be over; the plan chose the others first."""
+    it = pacer(hedged(A, B), Skip(candidate=C, by="x", reason="busy", wait_s=1.0))
+    start(it, 1, 100.0)
+    assert it.decide(104.0) == Launch(it.plan.steps[1], beside=True, charged=True)
+
+
+def test_a_failure_is_owed_a_parked_step_too() -> None:
+    """Uncharged, whatever its charge, as soon as it is ready."""
+    it = pacer(steps(A, B, patience_s=0.0, charge=Charge.FREE), Skip(candidate=C, by="x", reason="busy", wait_s=7.0))
+    it.only_after_failures(lambda candidate: candidate == C)
+    start(it, 1, 100.0)
+    start(it, 2, 100.0)
+    fails(it, 1)
+    assert it.decide(101.0) == Pause(107.0)
+    launch = start(it, 3, 107.0)
+    assert (launch.step.candidate, launch.beside, launch.charged) == (C, True, False)
+
+
+def test_a_parked_step_that_may_not_hedge_leaves_the_place_to_one_that_may() -> None:
+    """Who costs money waits for a failure, sooner ready or not."""
+    skips = (Skip(candidate=c, by="x", reason="busy", wait_s=s) for c, s in ((B, 1.0), (C, 2.0)))
+    it = pacer(hedged(A), *skips)
+    it.only_after_failures(lambda candidate: candidate == B)
+    start(it, 1, 100.0)
+    assert start(it, 2, 104.0).step.candidate == C
+
+
+def test_a_parked_hedge_found_busy_again_is_not_asked_at_once() -> None:
+    """Its next turn is when its wait is over."""
+    it = pacer(hedged(A), Skip(candidate=B, by="x", reason="busy", wait_s=1.0))
+    start(it, 1, 100.0)
+    launch = it.decide(104.0)
+    assert isinstance(launch, Launch)
+    it.busy(launch.step, 1.0, 104.0)
+    assert it.decide(104.0) == Pause(105.0)
+
+
+def test_who_is_busy_without_an_end_is_out() -> None:
+    """There is nothing to wait for."""
+    it = pacer(steps(A))
+    it.busy(it.plan.steps[0], None, 100.0)
+    assert it.decide(100.0) == Over()
+    assert it.waiting() == []
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_in_a_race_the_next_moves_up_into_the_place_of_who_is_busy(busy: int) -> None:
+    """Two start at once whichever of the first two cannot; the fourth is not started for it."""
+    places = [Step(candidate=A, patience_s=0.0, charge=Charge.FREE), Step(candidate=B, charge=Charge.FREE)]
+    it = pacer((*places, *steps(C, D)))
+    started = []
+    for turn in range(3):
+        launch = it.decide(100.0)
+        assert isinstance(launch, Launch)
+        if turn == busy:
+            it.busy(launch.step, 5.0, 100.0)
+        else:
+            started.append(start(it, turn, 100.0).step.candidate)
+    assert started == ([B, C] if busy == 0 else [A, C])
+    assert it.decide(200.0) == Pause(math.inf)
+
+
+def test_a_hedge_keeps_its_own_patience_and_charge_whoever_is_busy_before_it() -> None:
+    """They are the candidate's: how fast it usually is, and whether it costs money."""
+    second = attrs.evolve(hedged(B, patience_s=1.0)[0], charge=Charge.NEVER)
+    it = pacer((*hedged(A), second, *hedged(C)))
+    it.busy(it.plan.steps[0], 5.0, 100.0)
+    assert start(it, 1, 100.0).step == second
+    assert it.decide(100.0) == Pause(101.0)
+
+
+def test_a_failure_is_owed_a_start_beside_one_that_has_shown_content() -> None:
+    """It has not won yet, and may still break."""
+    it = pacer(hedged(A, B, C))
+    start(it, 1, 100.0)
+    start(it, 2, 104.0)
+    it.content(1)
+    fails(it, 2)
+    assert it.decide(104.0) == Launch(it.plan.steps[2], beside=True, charged=False)
+
+
+def test_who_lost_to_a_winner_that_is_none_comes_first_again() -> None:
+    """In the order they had, within the same number of attempts."""
+    it = pacer(hedged(A, B, C, D, patience_s=0.0), max_in_flight=3, max_attempts=5)
+    before = [start(it, attempt, 100.0).step for attempt in (1, 2, 3)]
+    it.ended(2)
+    it.ended(3)
+    fails(it, 1)
+    it.returned(before[1:])
+    assert [start(it, attempt, 101.0).step.candidate for attempt in (4, 5)] == [B, C]
+    assert it.decide(102.0) == Pause(math.inf)
 
 
 def test_a_step_held_back_is_not_launched_before_its_moment() -> None:

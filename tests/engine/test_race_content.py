@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence as Given
+
 import pytest
 import trio
 from trio.testing import MockClock
 
-from engine._stream import PING, StreamEvent, error_event
-from engine.testing import HANG, RecordingReply, Scenario, answer, failing, head, script, tail, text, thinking, tool
+import engine._attempt as module
+from engine._events import AttemptEnded, FirstContent
+from engine._stream import PING, Kind, StreamEvent, block_stop, error_event
+from engine.testing import (
+    HANG,
+    Act,
+    RecordingReply,
+    Scenario,
+    Script,
+    answer,
+    failing,
+    head,
+    script,
+    tail,
+    text,
+    thinking,
+    tool,
+)
 from policies import CommitAt, CommitPoint, FailureKind, FirstContentTimeout, IdleTimeout, Race, Sequence
 from tests.engine.stage import MakeScenario, hedge, rest, virtual
 
@@ -77,11 +96,52 @@ async def test_what_counts_as_content(
     assert "0 b lost" in it.story
 
 
-async def test_half_a_tool_call_is_no_content(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+async def test_half_a_tool_call_decides_no_race(scenario: MakeScenario, autojump_clock: MockClock) -> None:
     """It may yet come to nothing."""
     half = script([head(), *tool('{"a":', whole=False)], HANG)
     it = scenario({"a": half, "b": script(1.0, answer("b"))}, Race())
     assert (await it.serve()).said == "b"
+
+
+def long_call(*pieces: str, every_s: float) -> Script:
+    """A tool call that is all of the answer, argument piece by piece."""
+    start, *deltas = tool("", *pieces, whole=False)
+    acts: list[Act] = [act for delta in deltas[1:] for act in ([delta], every_s)]
+    return script(1.0, [head(), start, deltas[0]], 1.0, *acts, [block_stop(0)], tail("tool_use"))
+
+
+async def test_a_long_tool_call_is_progress_before_it_is_content(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """It outlasts the first-content timeout, keeps the hedge from starting and is written whole, at its end."""
+    pieces = ['{"content":"', *["abc "] * 138, '"}']
+    it = scenario({"a": long_call(*pieces, every_s=0.5), "b": script(answer("b"))}, hedge(3.0))
+    reply = await it.serve()
+    assert it.story == ["0 a starts", "2 a content", "72 a commits", "72 a won", "72 answered"]
+    assert [at for at, _ in reply.writes] == [72.0, 72.0]
+    assert len(reply.events) == len([head(), *tool("", *pieces), *tail("tool_use")])
+    (content,) = it.events(FirstContent)
+    (ended,) = it.events(AttemptEnded)
+    assert (content.elapsed_s, ended.first_content_s) == (2.0, 2.0)
+
+
+async def test_the_start_of_a_tool_call_is_no_progress_yet(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """Nor is an empty piece of it: patience goes on, and the timeout stands."""
+    coy = script([head(), *tool("", "", whole=False)], HANG)
+    it = scenario({"a": coy, "b": script(answer("b"))}, hedge(3.0))
+    assert (await it.serve()).said == "b"
+    assert it.asked == [(0.0, "a"), (3.0, "b")]
+
+
+async def test_a_tool_call_that_stalls_is_switched_at_the_idle_limit_and_blamed(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """Counted from its last piece; the client has seen nothing of it."""
+    stalled = script(1.0, [head(), *tool('{"a":', whole=False)], 5.0, tool("1")[1:2], HANG)
+    it = scenario({"a": stalled, "b": script(answer("b"))}, hedge(3.0), IdleTimeout(s=7))
+    assert (await it.serve()).said == "b"
+    assert it.story[:4] == ["0 a starts", "1 a content", "13 a failed: idle timeout", "13 b starts"]
+    assert it.books.breakers.failures(it.config.chains["coding"].candidates[0]) == 1
 
 
 async def test_an_error_in_the_same_read_as_first_content_is_a_failure_before_the_commit(
@@ -92,6 +152,39 @@ async def test_an_error_in_the_same_read_as_first_content_is_a_failure_before_th
     it = scenario({"a": broken, "b": script(answer("fine"))}, Sequence())
     assert (await it.serve()).said == "fine"
     assert it.story[:2] == ["0 a starts", "0 a failed: error in the stream"]
+
+
+async def test_a_tool_call_with_a_broken_delta_is_the_providers_fault(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """No bug of ours: it counts, and the next is asked."""
+    broken = StreamEvent(Kind.DELTAS, b"event: content_block_delta\ndata: {\n\n")
+    it = scenario(
+        {"a": script([head(), *tool(whole=False), broken, block_stop(0), *tail("tool_use")]), "b": script(answer("b"))}
+    )
+    assert (await it.serve()).said == "b"
+    assert "0 a failed: malformed answer" in it.story
+    assert it.books.breakers.failures(it.config.chains["coding"].candidates[0]) == 1
+
+
+async def test_a_broken_delta_found_by_the_reply_is_the_providers_fault(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """Text is relayed unread, and a JSON reply reads it; nothing was visible, so the next is asked."""
+
+    class Reading(RecordingReply):
+        async def send(self, events: Given[StreamEvent]) -> None:
+            given = list(events)
+            for item in given:
+                deque(item.payloads(), maxlen=0)
+            await super().send(given)
+
+    broken = StreamEvent(Kind.DELTAS, b"event: content_block_delta\ndata: {\n\n")
+    bad = [head(), *text("x", whole=False), broken, *rest()]
+    it = scenario({"a": script(bad), "b": script(answer("b"))})
+    reply = await it.serve(it.request(stream=False), Reading(stream=False))
+    assert reply.said == "b"
+    assert "0 a failed: malformed answer" in it.story
 
 
 # Before first content.
@@ -140,6 +233,46 @@ def test_content_in_hand_when_the_timeout_falls_is_never_half_committed(scenario
     assert reply.said == "b"
     assert "10 a failed: first content timeout" in it.story
     assert "10 a commits" not in it.story
+
+
+def test_what_is_decoded_past_the_timeout_is_never_half_committed() -> None:
+    """A refusal has no content to end the timeout, so only the commit itself can see that it is too late."""
+    clock = MockClock(autojump_threshold=0)
+
+    class Slow(dict[str, object]):
+        """A payload that takes a second to look into."""
+
+        def get(self, key: str, default: object = None) -> object:
+            clock.jump(1.0)
+            return super().get(key, default)
+
+    refusal = tail("refusal")
+    refusal[0].payload = Slow(refusal[0].payload)
+    it = Scenario.of({"a": script(9.5, [head(), *refusal]), "b": script(answer("b"))}, FirstContentTimeout(s=10))
+    reply = trio.run(it.serve, clock=clock)
+    assert reply.said == "b"
+    assert [line.split(" ", 1)[1] for line in it.story][:3] == [
+        "a starts",
+        "a failed: first content timeout",
+        "b starts",
+    ]
+    assert "a commits" not in " ".join(it.story)
+    it.assert_nothing_left()
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+async def test_what_is_held_before_a_late_commit_is_bounded(
+    scenario: MakeScenario, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, beyond: bool
+) -> None:
+    """To the byte; beyond it the answer counts as malformed, and the next is asked."""
+    whole = answer("x" * 3 * 1024**2, "y")
+    held = sum(item.size for item in whole[:-1])
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", held - 1 if beyond else held)
+    batches = [[item] for item in whole]
+    it = scenario({"a": script(*batches), "b": script(answer("b"))}, Sequence(), CommitAt(at="message"))
+    reply = await it.serve()
+    assert (reply.said == "b") is beyond
+    assert ("0 a failed: malformed answer" in it.story) is beyond
 
 
 # After first content.

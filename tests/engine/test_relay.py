@@ -114,12 +114,50 @@ class TestShowing:
         """One message is all there is."""
         assert after(head(), *text("a"), *tail()).feed([head(), *text("b")]) == []
 
-    def test_a_call_beyond_all_measure_is_malformed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What is held is bounded."""
-        monkeypatch.setattr(module, "MAX_TOOL_BYTES", 2 * 1024**2)
+    @pytest.mark.parametrize("beyond", [False, True])
+    def test_a_call_beyond_all_measure_is_malformed(self, monkeypatch: pytest.MonkeyPatch, beyond: bool) -> None:
+        """What is held is bounded, to the byte, its first and its last event included."""
+        call = tool('{"a":"', "x" * 1024**2, "x" * 1024**2, '"}')
+        size = sum(item.size for item in call)
+        monkeypatch.setattr(module, "MAX_TOOL_BYTES", size - 1 if beyond else size)
         relay = after(head())
-        assert fed(relay, *tool('{"a":"', "x" * 1024**2, "x" * 1024**2, '"}')) == []
-        assert relay.malformed == "a tool call of more than 2 MiB"
+        assert fed(relay, *call) == ([] if beyond else call)
+        assert relay.malformed == ("a tool call of more than 2 MiB" if beyond else "")
+        assert relay.content is not beyond
+
+    def test_the_measure_is_taken_of_each_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Many calls may well be larger together."""
+        calls = [tool('{"a":"', "x" * 1024**2, '"}', index=index) for index in range(3)]
+        monkeypatch.setattr(module, "MAX_TOOL_BYTES", sum(item.size for item in calls[0]))
+        relay = after(head())
+        for call in calls:
+            assert fed(relay, *call) == call
+
+    @pytest.mark.parametrize("first", [(), ('{"a":',)], ids=["first", "later"])
+    @pytest.mark.parametrize(
+        ("data", "why"),
+        [(b"{", "a delta that is not JSON"), (b"[]", "a malformed delta"), (b'{"delta":7}', "a malformed delta")],
+    )
+    def test_a_piece_of_a_call_that_is_no_delta_is_malformed(
+        self, first: tuple[str, ...], data: bytes, why: str
+    ) -> None:
+        """It is looked into where it matters; nothing of the call is shown."""
+        broken = StreamEvent(Kind.DELTAS, b"event: content_block_delta\ndata: %s\n\n" % data)
+        relay = after(head())
+        assert fed(relay, *tool(*first, whole=False), broken, block_stop(0), *tail("tool_use")) == []
+        assert relay.malformed == f"{why} in a tool call"
+
+    def test_a_provider_is_producing_from_the_first_piece_of_a_call(self) -> None:
+        """Its start is none, nor is an empty piece; content is always."""
+        start, empty, piece, stop = tool("", "{}")
+        relay = after(head(), start, empty)
+        assert (relay.producing, relay.content) == (False, False)
+        relay.feed([piece])
+        assert (relay.producing, relay.content) == (True, False)
+        relay.feed([stop])
+        assert (relay.producing, relay.content) == (True, True)
+        assert after(head(), *text("a", whole=False)).producing
+        assert not after(head(), *text("", whole=False)).producing
 
 
 class TestCommitting:

@@ -33,6 +33,7 @@ BAD: list[tuple[bytes, str]] = [
     (body(model=3), "model: expected a model name, got 3"),
     (body(model=""), "model: expected a model name, got an empty string"),
     (body(model=["m"]), "model: expected a model name, got a list"),
+    (body(model="m" * 257), "model: expected at most 256 characters, got 257"),
     (without("messages"), "messages: field required (a list of at least one message)"),
     (body(messages=[]), "messages: expected a list of at least one message, got an empty list"),
     (body(messages=SECRET), "messages: expected a list of at least one message, got a string"),

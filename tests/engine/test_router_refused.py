@@ -143,7 +143,7 @@ def no(kind: FailureKind, **rest: Any) -> Script:
         ([no(FailureKind.AUTH)] * 2, 401, "authentication_error", None, False),
         ([no(FailureKind.QUOTA)], 402, "billing_error", None, False),
         ([no(FailureKind.GONE)] * 2, 404, "not_found_error", None, False),
-        ([no(FailureKind.AUTH), no(FailureKind.GONE)], 503, "overloaded_error", None, False),
+        ([no(FailureKind.AUTH), no(FailureKind.GONE)], 503, "api_error", None, False),
         ([no(FailureKind.AUTH), no(FailureKind.RESET)], 503, "overloaded_error", 1, None),
         ([script(ValueError())], 503, "overloaded_error", 1, None),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import attrs
 import pytest
 
 from policies import (
@@ -27,18 +28,14 @@ BLOCKED = Facts(block_wait_s=7.0, block_reason="429")
     ("facts", "reason", "wait_s"),
     [
         (Facts(breaker="open", breaker_wait_s=12.0), "breaker open", 12.0),
-        (Facts(key_wait_s=9.0), "every key is resting", 9.0),
-        (Facts(gone_wait_s=3600.0), "model not found there", 3600.0),
         (BLOCKED, "429", 7.0),
         (Facts(block_wait_s=7.0), "rate limited", 7.0),
         (Facts(window_wait_s=3.5), "rate window full", 3.5),
         (Facts(free_slots=0), "no free concurrency slot", 1.0),
         (Facts(window_wait_s=3.5, free_slots=0), "rate window full; no free concurrency slot", 3.5),
         (
-            Facts(
-                breaker="open", breaker_wait_s=2.0, key_wait_s=1.0, block_wait_s=8.0, window_wait_s=4.0, free_slots=0
-            ),
-            "breaker open; every key is resting; rate limited; rate window full; no free concurrency slot",
+            Facts(breaker="open", breaker_wait_s=2.0, block_wait_s=8.0, window_wait_s=4.0, free_slots=0),
+            "breaker open; rate limited; rate window full; no free concurrency slot",
             8.0,
         ),
     ],
@@ -87,14 +84,30 @@ def test_unlimited_scope_lifts_windows_and_blocks_whatever_the_file_order(order:
     ("facts", "reason"),
     [
         (Facts(breaker="open", breaker_wait_s=5.0, block_wait_s=9.0), "breaker open"),
-        (Facts(key_wait_s=5.0, window_wait_s=9.0), "every key is resting"),
-        (Facts(gone_wait_s=5.0, window_wait_s=9.0), "model not found there"),
     ],
 )
 def test_unlimited_scope_lifts_nothing_else(facts: Facts, reason: str) -> None:
     """Health and refused keys still count, and the wait is theirs alone."""
     plan = planned(SilentSkip(), UnlimitedScope(for_=("a",)), facts={A: facts})
     assert said(plan) == {"a": ("silent-skip", reason, 5.0)}
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason", "status"),
+    [
+        (Facts(key_wait_s=9.0), "every key was refused, tried again in 9 s", 401),
+        (Facts(key_wait_s=9.0, key_status=402), "every key is out of quota, tried again in 9 s", 402),
+        (Facts(gone_wait_s=3600.0, key_wait_s=9.0), "model not found there, tried again in 3600 s", 404),
+    ],
+)
+@pytest.mark.parametrize("lifted", [False, True])
+def test_what_a_person_has_to_mend_is_never_waited_for(facts: Facts, reason: str, status: int, lifted: bool) -> None:
+    """A hard skip with the status that tells the cause, whatever limits are lifted and whatever else is the matter."""
+    policies = [SilentSkip(), *([UnlimitedScope(for_=("a",))] if lifted else [])]
+    plan = planned(*policies, facts={A: attrs.evolve(facts, breaker="open", breaker_wait_s=1.0, window_wait_s=2.0)})
+    assert asked(plan) == "bc"
+    (skip,) = plan.skipped
+    assert (skip.reason, skip.status, skip.wait_s) == (reason, status, None)
 
 
 def test_unlimited_scope_needs_a_provider() -> None:
