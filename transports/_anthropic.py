@@ -12,12 +12,15 @@ the live one is a tool call, whose halves cannot be told apart later, the newcom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
-import attrs
 import orjson
 
 from engine import JSON, MESSAGE_STOP, PING, Kind, StreamEvent, block_stop, encoded, error_event, event
+from engine._stream import LEAST_SIZE, is_delta
+from transports._blocks import Lane, brings_content, taken_apart
 from transports._sse import Frame, SSEDecoder, split
 
 #: A block of this type begins where a delta of that type comes for a block that never began, or is over.
@@ -28,27 +31,22 @@ _BLOCK_FOR_DELTA: dict[str, JSON] = {
 _TEXT_OF_DELTA = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 _DELTA = b"event: content_block_delta\ndata: {"
 _NO_USAGE = {"input_tokens": 0, "output_tokens": 0}
+#: An event's type becomes a line of the stream that goes out, so it must not be able to end that line.
+_TYPE = re.compile(r"[\w.-]+", re.ASCII)
+
+#: What may wait for its turn in one message, in bytes; each event counts for at least `LEAST_SIZE`. As much as the engine
+#: holds of a tool call.
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+#: Blocks that may wait behind an open tool call. Parallel calls of one turn are a handful.
+MAX_WAITING_BLOCKS = 128
+#: Unknown events that are relayed before there is content, in bytes counted likewise; the rest of them is dropped.
+MAX_UNKNOWN_BYTES = 1024 * 1024
+#: Fields of all the `message_delta` events of a message together.
+MAX_ENDING_FIELDS = 256
 
 
 class StreamError(ValueError):
     """The provider broke its own wire format beyond repair."""
-
-
-@attrs.define(eq=False)
-class _Lane:
-    """One block. `theirs` is the provider's index, `ours` the one the client sees."""
-
-    theirs: int
-    ours: int
-    block: JSON
-    deltas: list[JSON] = attrs.field(factory=list)
-    stopped: bool = False
-    filled: bool = False
-
-    @property
-    def divisible(self) -> bool:
-        """Whether the block may be ended early and continued as another: text can, the arguments of a call cannot."""
-        return self.block.get("type") in ("text", "thinking", "redacted_thinking")
 
 
 class AnthropicDecoder:
@@ -59,12 +57,17 @@ class AnthropicDecoder:
         self._model = model
         self._message_id = message_id
         self._estimate = estimate
-        self._lanes: list[_Lane] = []
+        self._lanes: list[Lane] = []
         self._next = 0
         self._started = False
-        self._tools = False
+        self._called = False  # a call that the provider itself has finished
+        self._content = False
+        self._frame_size = 0
+        self._waiting = 0
+        self._unknown = 0
         self._ending: tuple[JSON, bytes | None] | None = None  # the message_delta so far, raw where one came alone
         self._done = False
+        self.complete = False  #: the message came to its proper end, with something in it
         self._run: bytes | None = None  # what a delta of the live block holds, where indexes agree
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
@@ -81,7 +84,8 @@ class AnthropicDecoder:
         """The stream is over. A message that had its stop reason is complete without `message_stop`."""
         out = self._frames(self._sse.finish())
         if not self._done and self._ending is not None and self._ending[0]["delta"].get("stop_reason") is not None:
-            out += self._stop({"type": "message_stop"})
+            with _reading("message_delta event"):
+                out += self._stop({"type": "message_stop"})
         return out
 
     def whole(self, message: JSON) -> list[StreamEvent]:
@@ -89,11 +93,13 @@ class AnthropicDecoder:
         content = message.get("content")
         if message.get("type") != "message" or not isinstance(content, list):
             raise StreamError("a JSON answer that is not a message")
+        with _reading("message"):
+            return self._whole(message, content)
+
+    def _whole(self, message: JSON, content: list[JSON]) -> list[StreamEvent]:
         out = self._message_start({"message": message})
         for index, block in enumerate(content):
-            if not isinstance(block, dict):
-                raise StreamError("a content block that is not an object")
-            empty, deltas = _taken_apart(block)
+            empty, deltas = taken_apart(block)
             out += self._block_start({"index": index, "content_block": empty})
             for delta in deltas:
                 out += self._delta({"type": "content_block_delta", "index": index, "delta": delta})
@@ -105,8 +111,8 @@ class AnthropicDecoder:
     def _as_run(self, piece: bytes) -> StreamEvent | None:
         """Deltas of the live block and nothing else, as one event, without looking into them.
 
-        Counts that must agree: frames of three lines, delta events, indexes, mentions of the live index. A quote or a
-        line feed inside a JSON string is escaped, so no text can pretend to be any of them.
+        Counts that must agree: frames of three lines, delta events, indexes, mentions of the live index, ends of an object
+        in an object. A quote or a line feed inside a JSON string is escaped, so no text can pretend to be any of them.
         """
         if self._run is None or not piece.startswith(_DELTA):
             return None
@@ -114,7 +120,7 @@ class AnthropicDecoder:
         if piece.count(b"\n\n" + _DELTA) != frames - 1 or piece.count(b"\n") != 3 * frames or b"\r" in piece:
             return None
         of_live = piece.count(self._run + b",") + piece.count(self._run + b"}")
-        if of_live != frames or piece.count(b'"index":') != frames:
+        if of_live != frames or piece.count(b'"index":') != frames or piece.count(b"}}\n\n") != frames:
             return None
         self._lanes[0].filled = True
         return StreamEvent(Kind.DELTAS, piece, content=self._lanes[0].divisible)
@@ -140,17 +146,13 @@ class AnthropicDecoder:
         kind = payload.get("type") or name
         if not isinstance(kind, str):
             raise StreamError("an event whose type is not a string")
+        if kind and not _TYPE.fullmatch(kind):
+            raise StreamError("an event whose type is not a name")
         raw = frame.raw if name == payload.get("type") else None  # clients go by the one or by the other
         payload["type"] = kind
-        handler = _HANDLERS.get(kind)
-        try:
-            if handler is not None:
-                return handler(self, payload, raw)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StreamError(f"a malformed {kind} event") from error
-        if not kind or not self._started or self._lanes[1:]:
-            return []
-        return [StreamEvent(Kind.OTHER, raw or encoded(payload), payload)]
+        self._frame_size = len(frame.data)
+        with _reading(f"{kind} event"):
+            return _HANDLERS.get(kind, AnthropicDecoder._other)(self, payload, raw)
 
     # One method per event of the wire. `raw` is the frame as received where it may be relayed as it is.
 
@@ -185,22 +187,26 @@ class AnthropicDecoder:
             raise StreamError("a malformed content_block_start event")
         while self._lanes and self._lanes[0].divisible:
             out += self._end_live()
-        lane = _Lane(theirs, self._next, block)
+        lane = Lane(theirs, self._next, block)
         self._next += 1
-        self._tools = self._tools or block.get("type") == "tool_use"
         self._lanes.append(lane)
         if lane is self._lanes[0]:
             out.append(self._started_lane(lane, raw))
+        else:
+            self._wait(lane)
         self._run = None  # the newcomer may bear the live one's index
         return out
 
     def _delta(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
         index, delta = payload["index"], payload["delta"]
+        if not is_delta(delta):
+            raise StreamError("a malformed content_block_delta event")
         lane = next((lane for lane in reversed(self._lanes) if lane.theirs == index and not lane.stopped), None)
         if lane is not None and lane is self._lanes[0]:
             return [self._shown_delta(lane, payload, raw)]
         if lane is not None:
             lane.deltas.append(delta)
+            self._wait(lane)
             return []
         kind = delta.get("type")
         empty = kind in _TEXT_OF_DELTA and not delta.get(_TEXT_OF_DELTA[kind])
@@ -216,6 +222,7 @@ class AnthropicDecoder:
         if lane is None:
             return []
         lane.stopped = True
+        self._called = self._called or lane.block.get("type") == "tool_use"
         return self._end_live(raw) if lane is self._lanes[0] else []
 
     def _message_delta(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
@@ -229,6 +236,10 @@ class AnthropicDecoder:
             delta = {**before["delta"], **{k: v for k, v in delta.items() if v is not None}}
             usage = {**before["usage"], **{k: v for k, v in usage.items() if v is not None}}
             payload = {**before, **payload}
+            self._waiting += self._frame_size
+            fields = len(payload) + len(delta) + len(usage)
+            if self._waiting > MAX_WAITING_BYTES or fields > MAX_ENDING_FIELDS:
+                raise StreamError("message_delta events without end")
         if raw is None:
             delta = {"stop_reason": None, "stop_sequence": None, **delta}
             usage = {**usage, "output_tokens": usage.get("output_tokens") or 0}
@@ -238,19 +249,20 @@ class AnthropicDecoder:
     def _stop(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
         if not self._started:
             return []
+        last, last_raw = self._ending or ({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 0}}, None)
+        reason = last["delta"].get("stop_reason")
+        self._done = True
+        if reason is None and (not self._called or not all(lane.stopped for lane in self._lanes)):
+            # A host that breaks off and is closed cleanly by a gateway looks like this: no reason is made up for it, and
+            # no end of a block either, since half a text must not look whole, and half of a call's arguments may be JSON.
+            return [error_event("api_error", "the message ended without a stop reason")]
         out: list[StreamEvent] = []
         while self._lanes:
             out += self._end_live()
-        last, last_raw = self._ending or ({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 0}}, None)
-        self._done = True
-        if last["delta"].get("stop_reason") is None:
-            if not self._tools:
-                # A host that breaks off and is closed cleanly by a gateway looks like this; no reason is made up for it.
-                return [*out, error_event("api_error", "the message ended without a stop reason")]
-            last, last_raw = (
-                {**last, "delta": {"stop_sequence": None, **last["delta"], "stop_reason": "tool_use"}},
-                None,
-            )
+        if reason is None:
+            delta = {"stop_sequence": None, **last["delta"], "stop_reason": "tool_use"}
+            last, last_raw = {**last, "delta": delta}, None
+        self.complete = self._next > 0
         out.append(StreamEvent(Kind.MESSAGE_DELTA, last_raw or encoded(last), last))
         return [*out, StreamEvent(Kind.MESSAGE_STOP, raw, payload) if raw else MESSAGE_STOP]
 
@@ -263,23 +275,43 @@ class AnthropicDecoder:
         error = given if isinstance(given, dict) else {"type": "api_error", "message": str(given or "")}
         return [event({"type": "error", "error": error})]
 
+    def _other(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
+        """An event this version does not know. Until there is content somebody has to hold it."""
+        if not payload["type"] or not self._started or self._lanes[1:]:
+            return []
+        if not self._content:
+            self._unknown += max(self._frame_size, LEAST_SIZE)
+            if self._unknown > MAX_UNKNOWN_BYTES:
+                return []
+        return [StreamEvent(Kind.OTHER, raw or encoded(payload), payload)]
+
     # Lanes.
+
+    def _wait(self, lane: Lane) -> None:
+        """Charge what the event at hand adds to a lane that is not live."""
+        size = max(self._frame_size, LEAST_SIZE)
+        lane.waiting += size
+        self._waiting += size
+        if self._waiting > MAX_WAITING_BYTES or len(self._lanes) > 1 + MAX_WAITING_BLOCKS:
+            raise StreamError("too much that waits behind an open block")
 
     def _ensure_started(self) -> list[StreamEvent]:
         return [] if self._started else self._message_start({"message": {}})
 
-    def _started_lane(self, lane: _Lane, raw: bytes | None = None) -> StreamEvent:
-        brings_content = _brings_content(lane.block)
+    def _started_lane(self, lane: Lane, raw: bytes | None = None) -> StreamEvent:
+        content = brings_content(lane.block)
+        self._content = self._content or content
         payload = {"type": "content_block_start", "index": lane.ours, "content_block": lane.block}
         self._run = None
         if raw is not None and lane.ours == lane.theirs:
-            return StreamEvent(Kind.BLOCK_START, raw, payload, brings_content)
-        return event(payload, content=brings_content)
+            return StreamEvent(Kind.BLOCK_START, raw, payload, content)
+        return event(payload, content=content)
 
-    def _shown_delta(self, lane: _Lane, payload: JSON, raw: bytes | None) -> StreamEvent:
+    def _shown_delta(self, lane: Lane, payload: JSON, raw: bytes | None) -> StreamEvent:
         delta = payload["delta"]
         content = bool(delta.get("text") or delta.get("thinking"))
         lane.filled = lane.filled or bool(delta.get("partial_json"))
+        self._content = self._content or content or lane.filled
         if lane.ours != payload["index"]:
             payload, raw = {**payload, "index": lane.ours}, None
         elif raw is not None and (content or delta.get("type") == "input_json_delta"):
@@ -295,7 +327,7 @@ class AnthropicDecoder:
         out = []
         if ended.block.get("type") == "tool_use" and ended.block.get("input") and not ended.filled:
             # Arguments given with the start alone. Claude Code reads them from deltas only.
-            delta = _taken_apart(ended.block)[1][0]
+            delta = taken_apart(ended.block)[1][0]
             out.append(event({"type": "content_block_delta", "index": ended.ours, "delta": delta}))
         stop = block_stop(ended.ours)
         out.append(StreamEvent(Kind.BLOCK_STOP, kept, stop.payload) if kept else stop)
@@ -306,6 +338,7 @@ class AnthropicDecoder:
                 shown = {"type": "content_block_delta", "index": lane.ours, "delta": delta}
                 out.append(self._shown_delta(lane, shown, None))
             lane.deltas.clear()
+            self._waiting -= lane.waiting
             if lane.stopped:
                 out += self._end_live()
         return out
@@ -323,32 +356,10 @@ _HANDLERS: dict[str, Callable[[AnthropicDecoder, JSON, bytes | None], list[Strea
 }
 
 
-def _brings_content(block: JSON) -> bool:
-    """Whether a block's start already holds what is worth committing to."""
-    match block.get("type"):
-        case "text" | "thinking" as kind:
-            return bool(block.get(kind))
-        case "tool_use":
-            return False
-        case kind:
-            return kind == "redacted_thinking" or bool(block.get("content") or block.get("input"))
-
-
-def _taken_apart(block: JSON) -> tuple[JSON, list[JSON]]:
-    """A finished block as its empty start and its deltas."""
-    match block.get("type"):
-        case "text":
-            deltas = [{"type": "text_delta", "text": block.get("text", "")}]
-            citations = block.get("citations") or []
-            deltas += [{"type": "citations_delta", "citation": citation} for citation in citations]
-            return {**block, "text": "", **({"citations": []} if citations else {})}, deltas
-        case "thinking":
-            deltas = [{"type": "thinking_delta", "thinking": block.get("thinking", "")}]
-            if block.get("signature"):
-                deltas.append({"type": "signature_delta", "signature": block["signature"]})
-            return {**block, "thinking": "", "signature": ""}, deltas
-        case "tool_use" | "server_tool_use" | "mcp_tool_use":
-            text = orjson.dumps(block.get("input") or {}).decode()
-            return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": text}]
-        case _:
-            return block, []
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Fields that are missing or of another type, found where they are used; and what JSON cannot hold that deep."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StreamError(f"a malformed {what}") from error

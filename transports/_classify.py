@@ -4,6 +4,9 @@ A status code is the start of the answer and rarely the end: an empty account co
 is too long as 400, 413 or 422, an overload as 429. So texts are looked at before the status, in a fixed order: texts that
 mean rate limiting first, because "too many tokens" appears in both; then money; then length; then the status table.
 
+A text that finds fault with the request quotes it, and a tool may have a property `billing_address`. What would rest a key
+or count against a provider is therefore taken, under 400 and 422, from codes and from whole sentences of the provider's.
+
 Sources of the texts: the providers' own documentation and SDKs, as collected in the catalogue.
 """
 
@@ -12,7 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
+import attrs
 import orjson
 
 from engine import Failure
@@ -41,9 +46,32 @@ _RATE = re.compile(r"rate.?limit|tokens per (minute|day)|requests per|too many r
 _MONEY = re.compile(
     r"credit.?balance|insufficient.?(quota|balance|credit|fund)|exceeded.?current.?quota|quota.?exceeded|"
     r"billing(?!-header)|"
-    r"payment required|arrearage|out of credits|\b1113\b",
+    r"payment required|arrearage|out of credits",
     re.I,
 )
+_MONEY_CODES = frozenset(
+    [
+        "insufficient_quota",
+        "insufficient_balance",
+        "insufficient_credits",
+        "credit_balance_exhausted",
+        "exceeded_current_quota_error",
+        "billing_error",
+        "billing_not_active",
+        "billing_hard_limit_reached",
+        "payment_required",
+        "arrearage",
+        "1113",
+    ]
+)
+#: Under these statuses a text may quote the request.
+_QUOTING = frozenset([400, 422])
+_MONEY_SENTENCE = re.compile(
+    r"(your |the )?(account )?credit balance is too low|insufficient (account )?(quota|balance|credits?|funds?)\b|"
+    r"you (have )?exceeded your current quota|payment required|you (have|are) (run )?out of credits",
+    re.I,
+)
+_NATIVE_MONEY_SENTENCE = re.compile(r"your credit balance is too low", re.I)
 _TOO_LONG = re.compile(
     r"prompt is too long|context.?length.?exceeded|exceeds? the (available )?context|context window|"
     r"maximum context length|maximum prompt length|input (token count|token length|is too long)|input length(?! (and|or))|"
@@ -59,6 +87,9 @@ _CAP = re.compile(
     re.I,
 )
 _DEGRADED = re.compile(r"degraded function|engine_overloaded|overloaded|loading model|model busy", re.I)
+_DEGRADED_CODES = frozenset(["overloaded_error", "engine_overloaded_error", "engine_overloaded", "overloaded"])
+_DEGRADED_SENTENCE = re.compile(r"(Function id '[^']*': )?DEGRADED function")
+_REDIRECTS = frozenset([301, 302, 303, 307, 308])
 _NUMBERS = re.compile(r"(?<![\d.])\d[\d,]{2,11}(?![\d.]*\d)")
 #: Where a text holds more than two numbers, the maximum is the one that stands like this.
 _MAXIMUM = re.compile(r"(?:maximum[\w' ]* length (?:is|of)|must be <=|>|model with) (\d[\d,]{2,11})(?!\d)", re.I)
@@ -69,23 +100,40 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now_wall_s
 
     `now_wall_s` (seconds since the epoch) turns a date in Retry-After into a wait.
     """
-    text, message, native = _text(body, headers.get("content-type", ""))
-    kind = _kind(status, text)
+    words = _words(body, headers.get("content-type", ""))
+    kind = _kind(status, words)
+    text = words.text or f"status {status} without a text"
+    if status in _REDIRECTS:
+        text = _redirect(headers.get("location", ""))
     return Failure(
         kind=kind,
-        message=text[:MAX_TEXT] or f"status {status} without a text",
+        message=text[:MAX_TEXT],
         status=status,
-        retry_after_s=retry_after_s(headers, text, now_wall_s),
-        body=body if native else None,
-        native=native,
+        retry_after_s=retry_after_s(headers, words.text, now_wall_s),
+        body=body if words.native else None,
+        native=words.native,
         upstream_id=headers.get("request-id") or headers.get("x-request-id"),
-        tokens=_tokens(message) if kind is FailureKind.TOO_LONG else None,
+        tokens=_tokens(words.message) if kind is FailureKind.TOO_LONG else None,
     )
 
 
-def _kind(status: int, text: str) -> FailureKind:
+@attrs.frozen
+class _Words:
+    """What a provider said: its words with its codes, the words alone, the codes in lower case.
+
+    `native` is for an Anthropic error object.
+    """
+
+    text: str = ""
+    message: str = ""
+    codes: frozenset[str] = frozenset()
+    native: bool = False
+
+
+def _kind(status: int, words: _Words) -> FailureKind:
+    text = words.text
     rate = _RATE.search(text) is not None
-    if status in (400, 402, 403, 429) and _MONEY.search(text) and not (rate and status == 429):
+    if status in (400, 402, 403, 422, 429) and _money(status, words) and not (rate and status == 429):
         return FailureKind.QUOTA
     if status in (400, 413, 422) and not rate:
         if "max_tokens" in text and _CAP.search(text) and not _TOO_LONG.search(text):
@@ -94,37 +142,62 @@ def _kind(status: int, text: str) -> FailureKind:
             return FailureKind.TOO_LONG
     if status == 413 and rate:
         return FailureKind.RATE_LIMITED
-    if status in (400, 429) and _DEGRADED.search(text):
+    if status in (400, 422, 429) and _degraded(status, words):
         return FailureKind.OVERLOADED
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return FailureKind.CLIENT if 400 <= status < 500 else FailureKind.SERVER
 
 
-def _text(body: bytes, content_type: str) -> tuple[str, str, bool]:
-    """The provider's words with its codes, the words alone, and whether they came as an Anthropic error object."""
+def _money(status: int, words: _Words) -> bool:
+    if words.codes & _MONEY_CODES:
+        return True
+    if status not in _QUOTING:
+        return _MONEY.search(words.text) is not None
+    sentence = _NATIVE_MONEY_SENTENCE if words.native else _MONEY_SENTENCE
+    return sentence.match(words.message) is not None
+
+
+def _degraded(status: int, words: _Words) -> bool:
+    if words.codes & _DEGRADED_CODES:
+        return True
+    if status not in _QUOTING:
+        return _DEGRADED.search(words.text) is not None
+    return _DEGRADED_SENTENCE.match(words.message) is not None
+
+
+def _redirect(location: str) -> str:
+    """Only the host is named: the rest of an address may hold what is nobody's business."""
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        host = None
+    return f"redirects to another address{f' on {host}' if host else ''}, which is not followed"
+
+
+def _words(body: bytes, content_type: str) -> _Words:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         if "html" in content_type or body.lstrip()[:1] == b"<":
-            return "an HTML page instead of an answer", "", False
+            return _Words("an HTML page instead of an answer")
         text = " ".join(body.decode("utf-8", "replace").split())
-        return text, text, False
+        return _Words(text, text)
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
     if isinstance(error, str):
-        return error, error, False
+        return _Words(error, error)
     if not isinstance(error, dict):
-        return "", "", False
-    parts = [
-        str(error[k])
-        for k in ("type", "code", "status", "message", "detail")
-        if error.get(k) not in (None, "error", "")
-    ]
+        return _Words()
+    given = {k: str(error[k]) for k in ("type", "code", "status", "message", "detail") if error.get(k)}
     message = error.get("message")
-    native = parsed.get("type") == "error" and isinstance(message, str) and isinstance(error.get("type"), str)
-    return ": ".join(dict.fromkeys(parts)), str(message or error.get("detail") or ""), native
+    return _Words(
+        ": ".join(dict.fromkeys(text for text in given.values() if text != "error")),
+        given.get("message") or given.get("detail", ""),
+        frozenset(given[k].lower() for k in ("type", "code", "status") if k in given),
+        native=parsed.get("type") == "error" and isinstance(message, str) and isinstance(error.get("type"), str),
+    )
 
 
 def _tokens(text: str) -> tuple[int, int] | None:

@@ -46,8 +46,13 @@ _AUTH: dict[Auth, tuple[bytes, bytes]] = {
     "x-goog-api-key": (b"x-goog-api-key", b""),
 }
 #: Of the client's headers, those that Anthropic reads. Hosts that are not Anthropic get none.
-_FORWARDED = (b"anthropic-", b"x-claude-code-", b"x-app")
+_FORWARDED = frozenset([b"x-app"])
+_FORWARDED_PREFIXES = (b"anthropic-", b"x-claude-code-")
 _VERSION = (b"anthropic-version", b"2023-06-01")
+
+
+class TooDeep(ValueError):
+    """A body nested deeper than is written: 254 levels, where 1024 are read."""
 
 
 def headers(ask: Ask) -> list[tuple[bytes, bytes]]:
@@ -62,7 +67,7 @@ def headers(ask: Ask) -> list[tuple[bytes, bytes]]:
         (b"user-agent", b"hedgerow"),
     ]
     if ask.provider.open_lists:
-        named = ((n, v) for n, v in ask.request.headers if n.startswith(_FORWARDED))
+        named = ((n, v) for n, v in ask.request.headers if n in _FORWARDED or n.startswith(_FORWARDED_PREFIXES))
         out += [(n, v) for n, v in named if n != b"anthropic-auth-token"]
     if not any(name == b"anthropic-version" for name, _ in out):
         out.append(_VERSION)
@@ -74,7 +79,10 @@ def headers(ask: Ask) -> list[tuple[bytes, bytes]]:
 
 
 def body(ask: Ask) -> bytes:
-    """The body's bytes. Always asks for a stream."""
+    """The body's bytes. Always asks for a stream.
+
+    Raises TooDeep for a body that could be read and cannot be written again.
+    """
     request, candidate = ask.request, ask.candidate
     if (
         ask.provider.open_lists
@@ -89,7 +97,10 @@ def body(ask: Ask) -> bytes:
         out.pop("context_management", None)
     if not ask.provider.open_lists:
         out = reduced(out, ask.provider.drop, ask.provider.quirks)
-    return orjson.dumps(out)
+    try:
+        return orjson.dumps(out)
+    except orjson.JSONEncodeError as error:  # what was read from JSON can be at fault in no other way
+        raise TooDeep("the body is nested too deeply") from error
 
 
 def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset()) -> JSON:

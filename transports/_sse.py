@@ -33,6 +33,8 @@ class Frame:
 _PLAIN = re.compile(rb"event: ?([^\r\n]*)\ndata: ?([^\r\n]*)\n\n\Z")
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)|\n\r(?!\n)|\r\r\n")
 _LINE = re.compile(rb"\r\n|\n|\r")
+#: The end of a frame is at most four bytes long, so at most three of them can have come with earlier reads.
+_OVERLAP = 3
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -40,7 +42,7 @@ class SSEDecoder:
     """`feed` bytes, get the frames they complete; `finish` gives what an unterminated last frame held."""
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
-        self._buffer = b""
+        self._rest = bytearray()  # holds no end of a frame, except one that may be half a CRLF
         self._begun = False
         self._max = max_frame_bytes
 
@@ -48,16 +50,20 @@ class SSEDecoder:
         """The complete frames, as one piece of bytes, that are there after `chunk`; the rest stays.
 
         For callers that can relay a run of frames without looking into each. The other line endings take the slow way.
+        Of what stayed only the last bytes are searched again, so a frame that comes in many reads costs no more.
         """
-        self._buffer = self._buffer + chunk if self._buffer else chunk
-        if not self._begun and self._buffer:
-            if _BOM.startswith(self._buffer[:3]) and len(self._buffer) < 3:
+        searched = max(0, len(self._rest) - _OVERLAP)
+        self._rest += chunk
+        if not self._begun and self._rest:
+            if len(self._rest) < len(_BOM) and _BOM.startswith(self._rest):
                 return b""
             self._begun = True
-            self._buffer = self._buffer.removeprefix(_BOM)
-        end = self._last_end()
-        piece, self._buffer = self._buffer[:end], self._buffer[end:]
-        if len(self._buffer) > self._max:
+            if self._rest.startswith(_BOM):
+                del self._rest[: len(_BOM)]
+        end = _last_end(self._rest, searched)
+        piece = bytes(self._rest[:end])
+        del self._rest[:end]
+        if len(self._rest) > self._max:
             raise SSEError(f"an event of more than {self._max >> 20} MiB")
         return piece
 
@@ -67,18 +73,21 @@ class SSEDecoder:
 
     def finish(self) -> list[Frame]:
         """The stream is over: a last frame that lacks its blank line counts, since its data is there."""
-        rest, self._buffer = self._buffer, b""
+        rest = bytes(self._rest)
+        self._rest.clear()
         return split(rest + b"\n\n") if rest.strip() else []
 
-    def _last_end(self) -> int:
-        if b"\r" not in self._buffer:
-            return self._buffer.rfind(b"\n\n") + 2 if b"\n\n" in self._buffer else 0
-        end = 0
-        for match in _END.finditer(self._buffer):
-            if match.end() == len(self._buffer) and self._buffer.endswith(b"\r"):
-                break  # perhaps half a CRLF: wait for the next byte
-            end = match.end()
-        return end
+
+def _last_end(text: bytearray, start: int) -> int:
+    """Where the last complete frame ends, 0 for nowhere. Before `start` no end begins."""
+    if text.find(b"\r", start) < 0:
+        return text.rfind(b"\n\n", start) + 2 if text.find(b"\n\n", start) >= 0 else 0
+    end = 0
+    for match in _END.finditer(text, start):
+        if match.end() == len(text) and text.endswith(b"\r"):
+            break  # perhaps half a CRLF: wait for the next byte
+        end = match.end()
+    return end
 
 
 def split(piece: bytes) -> list[Frame]:

@@ -3,6 +3,9 @@
 A status of 200 is not yet an answer: it may hold an HTML page of a captive portal, a JSON error, nothing at all, or a whole
 JSON message where a stream was asked for. And every library below has its own exceptions. Both are settled here, so that
 an attempt sees batches of events or one `AttemptError`.
+
+A provider's error may quote the key it was sent. Nobody to the left of here knows keys, so whatever a provider says of a
+failure is cleared of them here, before it is cut to a length that might leave half of one.
 """
 
 from __future__ import annotations
@@ -15,19 +18,23 @@ import httpx
 import orjson
 import trio
 
-from engine import Ask, AttemptError, Failure, StreamEvent
+from engine import Ask, AttemptError, Failure, Kind, StreamEvent, event
 from policies import FailureKind
 from transports import _outgoing
 from transports._anthropic import AnthropicDecoder, StreamError
-from transports._classify import MAX_ERROR_BYTES, classify
+from transports._classify import MAX_ERROR_BYTES, MAX_TEXT, classify
 from transports._sse import SSEError
 
 #: How long the body of an error may take, in seconds; its status alone says enough.
 ERROR_BODY_S = 5.0
 #: How long to wait for the end of a body after its last event, so that the connection can be used again, in seconds.
 LAST_CHUNK_S = 0.25
-#: The largest JSON answer that is read where a stream was asked for, in bytes.
-MAX_WHOLE_BYTES = 64 * 1024 * 1024
+#: The largest JSON answer that is read where a stream was asked for, in bytes. Parsed it takes many times as much.
+MAX_WHOLE_BYTES = 16 * 1024 * 1024
+#: What stands in a provider's text where it quoted a key.
+KEY = "[key]"
+#: Fewer characters are no secret but a placeholder such as `none`, and would be struck out of every other word.
+_SHORTEST_KEY = 6
 
 #: Library exception -> failure. The first row that matches holds.
 _EXCEPTIONS: tuple[tuple[type[Exception], FailureKind], ...] = (
@@ -53,12 +60,55 @@ def failure_of(error: Exception) -> Failure:
     return Failure(kind=kind, message=str(error) or type(error).__name__, stale=stale)
 
 
+@attrs.frozen
+class _Keys:
+    """The keys of one provider, to be struck out of what it says."""
+
+    _values: tuple[str, ...] = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, ask: Ask) -> _Keys:
+        whole = {key.reveal() for key in (ask.key, *ask.provider.keys) if key is not None}
+        values = whole | {value.removeprefix("Bearer ") for value in whole}
+        return cls(tuple(sorted((v for v in values if len(v) >= _SHORTEST_KEY), key=len, reverse=True)))
+
+    def struck_from(self, text: str) -> str:
+        for value in self._values:
+            text = text.replace(value, KEY)
+        return text
+
+    def struck_from_body(self, body: bytes) -> bytes:
+        """`body` as it came, unless it holds a key. In JSON a key may be written with escapes."""
+        text = plain = body.decode("utf-8", "replace")
+        try:
+            plain = orjson.dumps(orjson.loads(body)).decode()
+        except orjson.JSONDecodeError:
+            pass  # no JSON: what is written is what it says
+        except orjson.JSONEncodeError:
+            return b""  # nested too deeply to be looked through
+        if any(value in text or value in plain for value in self._values):
+            return self.struck_from(plain).encode()
+        return body
+
+    def struck_from_error(self, failure: Failure) -> AttemptError:
+        upstream_id = self.struck_from(failure.upstream_id) if failure.upstream_id else None
+        message = self.struck_from(failure.message)[:MAX_TEXT]
+        return AttemptError(attrs.evolve(failure, message=message, upstream_id=upstream_id))
+
+    def struck_from_events(self, events: list[StreamEvent]) -> list[StreamEvent]:
+        """An `error` event is the last one there is."""
+        if not events or events[-1].kind is not Kind.ERROR:
+            return events
+        return [*events[:-1], event(orjson.loads(self.struck_from(orjson.dumps(events[-1].payload).decode())))]
+
+
 @attrs.define(eq=False)
 class HTTPExchange:
     """An answer that began with 200. `read` gives the events of one socket read."""
 
     _chunks: AsyncIterator[bytes]
     _decoder: AnthropicDecoder
+    _keys: _Keys
     _first: list[StreamEvent] = attrs.field(factory=list)
     _over: bool = False
 
@@ -72,13 +122,18 @@ class HTTPExchange:
             chunk = await anext(self._chunks, None)
             if chunk is None:
                 self._over = True
-                return self._decoder.finish() or None
-            return self._decoder.feed(chunk)
+                return self._keys.struck_from_events(self._decoder.finish()) or None
+            return self._keys.struck_from_events(self._decoder.feed(chunk))
         except _CAUGHT as error:
-            raise AttemptError(failure_of(error)) from error
+            raise self._keys.struck_from_error(failure_of(error)) from error
 
     async def drain(self) -> None:
-        """Read what is left after the last event, briefly: usually the final empty chunk."""
+        """Read what is left after a whole message, briefly: usually the final empty chunk.
+
+        After a failure the next candidate is waiting, and a connection is not worth its time.
+        """
+        if not self._decoder.complete:
+            return
         with trio.move_on_after(LAST_CHUNK_S):
             try:
                 while not self._over and await anext(self._chunks, None) is not None:
@@ -97,14 +152,15 @@ class AnthropicHTTP:
     @asynccontextmanager
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
         """Send and await the head. Raises AttemptError for whatever is not the beginning of an answer."""
+        keys = _Keys.of(ask)
         try:
             response = await self.http.handle_async_request(self._request(ask))
         except _CAUGHT as error:
-            raise AttemptError(failure_of(error)) from error
+            raise keys.struck_from_error(failure_of(error)) from error
         try:
             if response.status_code != 200:
-                raise AttemptError(await self._refused(response))
-            exchange = await self._exchange(ask, response)
+                raise keys.struck_from_error(await self._refused(response, keys))
+            exchange = await self._exchange(ask, response, keys)
             yield exchange
             await exchange.drain()
         finally:
@@ -122,23 +178,24 @@ class AnthropicHTTP:
                 content=_outgoing.body(ask),
                 extensions={"timeout": timeouts},
             )
+        except _outgoing.TooDeep as error:
+            raise AttemptError(Failure(kind=FailureKind.CLIENT, message=str(error), status=400)) from error
         except (httpx.InvalidURL, ValueError) as error:
             message = f"the request cannot be built: {type(error).__name__}"
             raise AttemptError(Failure(kind=FailureKind.CONNECT, message=message)) from error
 
-    async def _refused(self, response: httpx.Response) -> Failure:
+    async def _refused(self, response: httpx.Response, keys: _Keys) -> Failure:
         body = b""
         with trio.move_on_after(ERROR_BODY_S):
             body = await _up_to(response, MAX_ERROR_BYTES, whole=False)
         headers = {k.lower(): v for k, v in response.headers.items()}
-        return classify(response.status_code, headers, body, now_wall_s=self.wall_s())
+        return classify(response.status_code, headers, keys.struck_from_body(body), now_wall_s=self.wall_s())
 
-    async def _exchange(self, ask: Ask, response: httpx.Response) -> HTTPExchange:
+    async def _exchange(self, ask: Ask, response: httpx.Response, keys: _Keys) -> HTTPExchange:
         encoding = response.headers.get("content-encoding", "identity")
         if encoding not in ("", "identity"):
-            raise AttemptError(
-                Failure(kind=FailureKind.MALFORMED, message=f"compressed ({encoding}) although not asked for")
-            )
+            message = f"compressed ({encoding}) although not asked for"
+            raise keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message))
         decoder = AnthropicDecoder(
             model=ask.request.model,
             message_id=f"msg_{ask.request.id.removeprefix('req_')}",
@@ -147,20 +204,20 @@ class AnthropicHTTP:
         chunks = aiter(response.stream)  # type: ignore[arg-type]
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in ("text/event-stream", ""):
-            return HTTPExchange(chunks, decoder)
+            return HTTPExchange(chunks, decoder, keys)
         if content_type == "application/json":
-            return HTTPExchange(chunks, decoder, await self._whole(response, decoder), over=True)
+            return HTTPExchange(chunks, decoder, keys, await self._whole(response, decoder, keys), over=True)
         message = f"{content_type} instead of an event stream"
-        raise AttemptError(Failure(kind=FailureKind.MALFORMED, message=message, status=200))
+        raise keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message, status=200))
 
-    async def _whole(self, response: httpx.Response, decoder: AnthropicDecoder) -> list[StreamEvent]:
+    async def _whole(self, response: httpx.Response, decoder: AnthropicDecoder, keys: _Keys) -> list[StreamEvent]:
         """A JSON body with status 200: a whole message, or an error that should have had another status."""
         try:
             body = await _up_to(response, MAX_WHOLE_BYTES, whole=True)
             parsed = orjson.loads(body) if body else None
             if isinstance(parsed, dict) and "error" in parsed:
                 headers = {"content-type": "application/json"}
-                failure = attrs.evolve(classify(500, headers, body), status=200)
+                failure = attrs.evolve(classify(500, headers, keys.struck_from_body(body)), status=200)
                 raise AttemptError(attrs.evolve(failure, kind=FailureKind.ERROR_EVENT))
             if not isinstance(parsed, dict):
                 kind = FailureKind.MALFORMED if body else FailureKind.EMPTY
@@ -171,7 +228,7 @@ class AnthropicHTTP:
                 Failure(kind=FailureKind.MALFORMED, message="a body that is not JSON", status=200)
             ) from error
         except _CAUGHT as error:
-            raise AttemptError(failure_of(error)) from error
+            raise keys.struck_from_error(failure_of(error)) from error
 
 
 async def _up_to(response: httpx.Response, limit: int, *, whole: bool) -> bytes:

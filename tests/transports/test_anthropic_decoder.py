@@ -12,11 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Kind
+from engine import Kind, StreamEvent
+from engine._stream import LEAST_SIZE, MalformedEvent
 from tests.e2e.grammar import Reading
 from tests.recordings import CUTS, payloads, pieces, reading
 from tests.transports.anthropic_frames import END, START, STOP, decoded, delta, frame, raw_of, start, stop, stream
-from transports._anthropic import AnthropicDecoder, StreamError
+from transports._anthropic import (
+    MAX_ENDING_FIELDS,
+    MAX_UNKNOWN_BYTES,
+    MAX_WAITING_BLOCKS,
+    MAX_WAITING_BYTES,
+    AnthropicDecoder,
+    StreamError,
+)
 from transports._sse import SSEError
 
 
@@ -290,6 +298,25 @@ class TestEnd:
         assert events[-1].kind is Kind.ERROR
         assert Kind.MESSAGE_STOP not in {event.kind for event in events}
 
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            [start(0, "tool_use")],
+            [start(0, "tool_use"), delta(0, "{}", "tool_use")],
+            [start(0, "tool_use"), stop(0), start(1, "tool_use")],
+            [start(0, "tool_use"), start(1, "tool_use"), stop(1)],
+            [start(0, "tool_use"), stop(0), start(1), delta(1, "half")],
+        ],
+    )
+    def test_a_call_counts_only_where_its_own_stop_came(self, parts: list[dict[str, Any]]) -> None:
+        """Half of its arguments may be whole JSON, so no end is made up for it; and an open text is not over either."""
+        for cut in CUTS:
+            events = decoded(pieces(stream(START, *parts, STOP), cut))
+            assert events[-1].kind is Kind.ERROR
+            stopped = {event.payload["index"] for event in events if event.kind is Kind.BLOCK_STOP}
+            assert stopped <= {part["index"] for part in parts if part["type"] == "content_block_stop"}
+            assert Kind.MESSAGE_STOP not in {event.kind for event in events}
+
     def test_several_message_deltas_become_one(self) -> None:
         """Counts on the way, the reason, and a second count after it: the last values stand, and none becomes null."""
         found = read_all(
@@ -361,6 +388,9 @@ class TestStrangeFrames:
             (b'{"type":"content_block_delta","index":0,', "not JSON"),
             (b"[1]", "not an object"),
             (b'{"type":7}', "not a string"),
+            (b'{"type":"x\\ndata: {}\\n\\nevent: message_start"}', "not a name"),
+            (b'{"type":"x y"}', "not a name"),
+            (b'{"type":"\xc3\xa9"}', "not a name"),
             (b'{"type":"message_start"}', "malformed message_start"),
             (b'{"type":"message_start","message":"hi"}', "malformed message_start"),
             (b'{"type":"content_block_start","index":0}', "malformed content_block_start"),
@@ -368,6 +398,10 @@ class TestStrangeFrames:
             (b'{"type":"content_block_start","index":0,"content_block":"text"}', "malformed content_block_start"),
             (b'{"type":"content_block_delta","index":0}', "malformed content_block_delta"),
             (b'{"type":"content_block_delta","index":0,"delta":[]}', "malformed content_block_delta"),
+            (
+                b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":7}}',
+                "malformed content_block",
+            ),
             (b'{"type":"content_block_stop"}', "malformed content_block_stop"),
             (b'{"type":"message_delta","delta":"end"}', "malformed message_delta"),
         ],
@@ -376,6 +410,28 @@ class TestStrangeFrames:
         """One exception for all of it, and the data is not quoted."""
         with pytest.raises(StreamError, match=why):
             decoded([b"data: " + data + b"\n\n"])
+
+    @pytest.mark.parametrize("name", ["later", "message_delta"])
+    def test_what_is_nested_too_deeply_is_an_error(self, name: str) -> None:
+        """It was read, and cannot be written again; also where it is written last of all."""
+        deep = b'{"type":"%s","delta":{"stop_reason":"end_turn"},"x":%s%s}' % (name.encode(), b"[" * 300, b"]" * 300)
+        with pytest.raises(StreamError, match=f"malformed {name}"):
+            decoded([stream(START), b"data: " + deep + b"\n\n"])
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"\n\n',
+            b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}\n\n',
+        ],
+    )
+    def test_a_delta_that_does_not_close_is_no_run(self, bad: bytes) -> None:
+        """Alone or among others: a client would fail on it."""
+        for body in (b"%s", b"%s" + frame(delta(0, "c")), frame(delta(0, "c")) + b"%s"):
+            decoder = AnthropicDecoder()
+            decoder.feed(stream(START, start(0), delta(0, "a")))
+            with pytest.raises(StreamError, match="not JSON"):
+                decoder.feed(body.replace(b"%s", b"event: content_block_delta\ndata: " + bad))
 
     @settings(deadline=None, max_examples=200)
     @given(st.lists(st.binary(max_size=40) | st.sampled_from([b"data: ", b"\n\n", b'{"type":"ping"}']), max_size=12))
@@ -434,3 +490,106 @@ class TestWhole:
         """An OpenAI answer, for one."""
         with pytest.raises(StreamError):
             AnthropicDecoder().whole(message)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"usage": [1]},
+            {"usage": "many"},
+            {"content": [{"type": "text", "text": None}]},
+            {"content": [{"type": "text", "text": 7}]},
+            {"content": [{"type": "text", "text": "a", "citations": 5}]},
+            {"content": [{"type": "thinking", "thinking": "a", "signature": 7}]},
+            {"content": [[]]},
+        ],
+    )
+    def test_fields_of_another_type_are_an_error(self, fields: dict[str, Any]) -> None:
+        """The same one, whatever Python would say to them."""
+        with pytest.raises(StreamError, match="malformed"):
+            AnthropicDecoder().whole({**self.MESSAGE, **fields})
+
+
+class TestBounds:
+    """A host that never ends what it begins."""
+
+    def test_what_waits_is_bounded_in_bytes(self) -> None:
+        """Large pieces behind an open call."""
+        decoder = AnthropicDecoder()
+        decoder.feed(stream(START, start(0, "tool_use"), start(1)))
+        piece = frame(delta(1, "x" * 1024 * 1024))
+        for _ in range(MAX_WAITING_BYTES // len(piece)):
+            assert decoder.feed(piece) == []
+        with pytest.raises(StreamError, match="waits behind"):
+            decoder.feed(piece)
+
+    def test_what_waits_is_bounded_in_number(self) -> None:
+        """Small pieces are charged what the objects around them take."""
+        decoder = AnthropicDecoder()
+        decoder.feed(stream(START, start(0, "tool_use"), start(1)))
+        many = frame(delta(1, "x")) * 1024
+        for _ in range(MAX_WAITING_BYTES // LEAST_SIZE // 1024 - 1):
+            assert decoder.feed(many) == []
+        with pytest.raises(StreamError, match="waits behind"):
+            decoder.feed(many)
+
+    def test_waiting_blocks_are_bounded(self) -> None:
+        """Each of them is searched for at every event."""
+        body = stream(START, *(start(index, "tool_use") for index in range(MAX_WAITING_BLOCKS + 1)))
+        decoder = AnthropicDecoder()
+        decoder.feed(body)
+        with pytest.raises(StreamError, match="waits behind"):
+            decoder.feed(frame(start(MAX_WAITING_BLOCKS + 1, "tool_use")))
+        stops = [stop(index) for index in reversed(range(MAX_WAITING_BLOCKS + 1))]
+        assert len(reading(raw_of(decoded([body, stream(*stops, END, STOP)]))).blocks) == MAX_WAITING_BLOCKS + 1
+
+    def test_what_was_shown_waits_no_more(self) -> None:
+        """The bound is on what is held, not on what has come."""
+        decoder = AnthropicDecoder()
+        decoder.feed(frame(START))
+        piece = "x" * (MAX_WAITING_BYTES // 2)
+        for index in range(0, 8, 2):
+            waiting = stream(start(index, "tool_use"), start(index + 1), delta(index + 1, piece))
+            assert len(decoder.feed(waiting)) == (1 if index == 0 else 2)
+            assert len(decoder.feed(frame(stop(index)))) == 3
+
+    def test_unknown_events_before_content_are_bounded(self) -> None:
+        """Somebody has to hold them until then; afterwards they pass."""
+        later = frame({"type": "later"})
+        decoder = AnthropicDecoder()
+        decoder.feed(stream(START, start(0), delta(0, "")))
+        many = MAX_UNKNOWN_BYTES // LEAST_SIZE
+        assert len(decoder.feed(later * (many + 1000))) == many
+        assert decoder.feed(later) == []
+        assert len(decoder.feed(frame(delta(0, "a")) + later)) == 2
+
+    def test_the_ending_is_bounded(self) -> None:
+        """Counts on the way are many, fields are not."""
+        decoder = AnthropicDecoder()
+        decoder.feed(stream(START, *[{**END, "delta": {}}] * 2000))
+        with pytest.raises(StreamError, match="without end"):
+            decoder.feed(stream(*({**END, f"field{number}": 1} for number in range(MAX_ENDING_FIELDS))))
+        decoder = AnthropicDecoder()
+        decoder.feed(frame(START))
+        large = frame({**END, "field": "x" * 1024 * 1024})
+        for _ in range(MAX_WAITING_BYTES // len(large) + 1):
+            assert decoder.feed(large) == []
+        with pytest.raises(StreamError, match="without end"):
+            decoder.feed(large)
+
+
+class TestEvents:
+    """What a consumer of events may rely on."""
+
+    def test_an_event_is_charged_a_least_size(self) -> None:
+        """Whoever bounds what they hold counts objects as well as bytes."""
+        assert StreamEvent(Kind.PING, b"x").size == LEAST_SIZE
+        assert StreamEvent(Kind.PING, b"x" * 1000).size == 1000
+
+    @pytest.mark.parametrize(
+        "data",
+        [b"{", b"[1]", b'{"index":0}', b'{"delta":1}', b'{"delta":{"partial_json":5}}', b'{"delta":{"text":[]}}'],
+    )
+    def test_a_run_that_holds_something_else_says_so(self, data: bytes) -> None:
+        """With an exception of its own, in which nothing is quoted."""
+        with pytest.raises(MalformedEvent, match="delta"):
+            list(StreamEvent(Kind.DELTAS, b"event: content_block_delta\ndata: " + data + b"\n\n").payloads())

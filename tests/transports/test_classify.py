@@ -162,6 +162,23 @@ KINDS: list[tuple[str, int, Any, Kind]] = [
     ("fastapi", 422, {"detail": [{"loc": ["body", "x"], "msg": "extra fields", "type": "value_error"}]}, Kind.CLIENT),
     ("anthropic, size", 413, anthropic("request_too_large", "Request exceeds the maximum size"), Kind.CLIENT),
     ("teapot", 418, b"", Kind.CLIENT),
+    # The client's own in a text that quotes it: no key is at fault, and no provider is ill.
+    ("quoted, billing", 400, anthropic("invalid_request_error", "tools.3.custom.input_schema: property 'billing_address' is "
+        "not valid JSON schema"), Kind.CLIENT),
+    ("quoted, balance", 400, anthropic("invalid_request_error", "tools.0.custom.name: 'insufficient_balance' is taken"),
+     Kind.CLIENT),
+    ("quoted, 1113", 400, anthropic("invalid_request_error", "messages.1113: `tool_use` ids were found without "
+        "`tool_result` blocks"), Kind.CLIENT),
+    ("quoted, overloaded", 400, anthropic("invalid_request_error", "tools.0.custom.name: 'overloaded_fn' duplicate tool "
+        "names"), Kind.CLIENT),
+    ("quoted, degraded", 422, openai("tools.0.name: 'degraded function' is not a name"), Kind.CLIENT),
+    ("quoted, by another host", 400, openai("Invalid schema for function 'credit_balance': 'billing' is not of type "
+        "'object'", "invalid_request_error", "invalid_function_parameters"), Kind.CLIENT),
+    ("quoted, in a plain text", 422, b"unknown field billing at messages.1113", Kind.CLIENT),
+    # What is meant under the same statuses is said by a code, or in a sentence of the provider's own.
+    ("meant, balance", 400, openai("Insufficient Balance", "unknown_error"), Kind.QUOTA),
+    ("meant, 1113", 400, openai("Please recharge.", None, 1113), Kind.QUOTA),
+    ("meant, overloaded", 400, openai("Try later.", "engine_overloaded_error"), Kind.OVERLOADED),
     # The rest is the server's, redirects and odd successes included.
     *((f"status {status}", status, b"", Kind.SERVER)
       for status in (204, 302, 307, 408, 409, 425, 500, 501, 502, 504, 520, 521, 522, 523, 524)),
@@ -222,6 +239,20 @@ class TestWords:
     ) -> None:
         """Whatever form the provider gave it."""
         assert of(status, body, {"content-type": content_type}).message == message
+
+    @pytest.mark.parametrize(
+        ("location", "where"),
+        [
+            ("https://user:pass@elsewhere.test/v1?token=t", " on elsewhere.test"),
+            ("/v2/messages", ""),
+            ("http://[::bad", ""),
+            ("", ""),
+        ],
+    )
+    def test_a_redirect_is_called_one(self, location: str, where: str) -> None:
+        """With the host that was named, and nothing else of the address."""
+        failure = of(307, b"", {"location": location})
+        assert failure.message == f"redirects to another address{where}, which is not followed"
 
     def test_a_long_text_is_cut(self) -> None:
         """A page of it helps nobody."""

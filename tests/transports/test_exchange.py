@@ -12,14 +12,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine import AttemptError, Failure, Kind, StreamEvent
+from engine import Ask, AttemptError, Failure, Kind, StreamEvent
+from engine.config import Secret
 from policies import FailureKind
 from tests.recordings import Recording, reading, recordings
 from tests.transports.anthropic_frames import END, START, STOP, delta, frame, raw_of, start, stop, stream
 from tests.transports.asks import ask, body
 from tests.transports.faulty import answering, memory_network
 from transports._anthropic import StreamError
-from transports._classify import MAX_ERROR_BYTES
+from transports._classify import MAX_ERROR_BYTES, MAX_TEXT
 from transports._errors import mark_stale
 from transports._sse import SSEError
 from transports._wire import ERROR_BODY_S, LAST_CHUNK_S, AnthropicHTTP, failure_of
@@ -103,6 +104,14 @@ async def failure(where: Host, **asked: Any) -> Failure:
     with pytest.raises(AttemptError) as caught:
         await exchanged(where, **asked)
     assert str(caught.value) == str(caught.value.failure)
+    return caught.value.failure
+
+
+async def failure_before(where: Host, asked: Ask) -> Failure:
+    """That of an exchange which never came about."""
+    with pytest.raises(AttemptError) as caught:
+        async with AnthropicHTTP(where, lambda: 0.0).open(asked):
+            raise AssertionError("entered")
     return caught.value.failure
 
 
@@ -292,6 +301,16 @@ class TestExceptions:
         with pytest.raises(ZeroDivisionError):
             await exchanged(host(GOOD[:400], ZeroDivisionError()))
 
+    async def test_a_body_that_cannot_be_written_is_the_clients(self) -> None:
+        """JSON is read to a greater depth than it is written."""
+        raw = orjson.dumps(body(metadata=[0])).replace(b"[0]", b"[" * 300 + b"]" * 300)
+        where = host(GOOD)
+        failed = await failure_before(where, ask(raw=raw, open_lists=False))
+        assert (failed.kind, failed.status, failed.message) == (
+            FailureKind.CLIENT, 400, "the body is nested too deeply",
+        )  # fmt: skip
+        assert where.seen == []
+
     @pytest.mark.parametrize("bad", [{"base_url": "http://[::secret"}, {"key": "secret\u00e9"}])
     async def test_a_request_that_cannot_be_built(self, bad: dict[str, Any]) -> None:
         """A failure of the attempt, which quotes neither address nor key; nothing is sent."""
@@ -302,6 +321,74 @@ class TestExceptions:
         assert caught.value.failure.kind is FailureKind.CONNECT
         assert "secret" not in caught.value.failure.message
         assert where.seen == []
+
+
+SECRET = "sk-secret/0123456789"
+
+
+class TestKeys:
+    """A provider that quotes the key it was sent."""
+
+    @pytest.mark.parametrize("key", [SECRET, f"Bearer {SECRET}"], ids=["plain", "with its scheme"])
+    @pytest.mark.parametrize("escaped", [SECRET, SECRET.replace("/", "\\/")], ids=["as it is", "escaped"])
+    async def test_a_native_error_is_cleared_of_it(self, key: str, escaped: str) -> None:
+        """In the words and in the body that the client is given."""
+        said = b'{"type":"error","error":{"type":"authentication_error","message":"no key %s"}}' % escaped.encode()
+        failed = await failure(host(said, status=401, headers=JSON), key=key)
+        assert (failed.native, failed.message) == (True, "authentication_error: no key [key]")
+        assert orjson.loads(failed.body or b"")["error"]["message"] == "no key [key]"
+        assert SECRET.encode() not in (failed.body or b"")
+        assert escaped.encode() not in (failed.body or b"")
+
+    async def test_any_key_of_the_provider_is_meant(self) -> None:
+        """Also one that this attempt did not use; and a body without any is left as it came."""
+        other = Secret("sk-other-0123456789", "OTHER")
+        said = b'{ "type":"error", "error":{"type":"api_error","message":"sk-other-0123456789"}}'
+        assert (await failure(host(said, status=500), key=SECRET, keys=(other,))).message == "api_error: [key]"
+        assert (await failure(host(said, status=500), key=SECRET)).body == said
+
+    async def test_what_cannot_be_looked_through_is_not_repeated(self) -> None:
+        """It may hold the key in any writing."""
+        error = b'{"type":"api_error","message":"sk-secret\\/0123456789","x":%s%s}' % (b"[" * 300, b"]" * 300)
+        failed = await failure(host(b'{"type":"error","error":%s}' % error, status=500), key=SECRET)
+        assert (failed.message, failed.body) == ("status 500 without a text", None)
+
+    async def test_it_goes_before_the_text_is_cut(self) -> None:
+        """Half a key is too much of it."""
+        said = b"x" * (MAX_TEXT - 9) + b" " + SECRET.encode()
+        assert "sk-" not in (await failure(host(said, status=500), key=SECRET)).message
+
+    @pytest.mark.parametrize(
+        "where",
+        [
+            host(orjson.dumps({"error": {"message": SECRET}}), headers=JSON),
+            host(GOOD, headers={"content-type": f"text/{SECRET}"}),
+            host(GOOD, headers={**SSE, "content-encoding": SECRET}),
+            host(GOOD[:400], httpx.ReadError(SECRET)),
+            Host(Body(()), error=httpx.ConnectError(SECRET)),
+        ],
+        ids=["status 200", "content type", "encoding", "body", "head"],
+    )
+    async def test_every_other_failure_is_cleared_as_well(self, where: Host) -> None:
+        """Wherever its words came from; and all are short."""
+        message = (await failure(where, key=SECRET)).message
+        assert "[key]" in message
+        assert SECRET not in message
+
+    async def test_an_error_event_is_cleared_of_it(self) -> None:
+        """Payload and bytes."""
+        error = {"type": "error", "error": {"type": "api_error", "message": f"no {SECRET}"}}
+        (*_, last) = await exchanged(host(stream(START, error)), key=SECRET)
+        assert (last.kind, last.payload["error"]["message"]) == (Kind.ERROR, "no [key]")
+        assert SECRET.encode() not in last.raw
+
+    async def test_an_id_is_cleared_of_it(self) -> None:
+        """It is for people too."""
+        assert (await failure(host(status=500, headers={"request-id": SECRET}), key=SECRET)).upstream_id == "[key]"
+
+    async def test_a_placeholder_is_none(self) -> None:
+        """Striking out `none` would garble the text and hide nothing."""
+        assert (await failure(host(b"none of it", status=500), key="none")).message == "none of it"
 
 
 class TestLeaving:
@@ -325,6 +412,25 @@ class TestLeaving:
         async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
             await upstream.read()
         assert (trio.current_time(), where.body.closed) == (LAST_CHUNK_S, 1)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            stream(START, {"type": "error", "error": {"type": "overloaded_error", "message": "x"}}),
+            stream(START, END, STOP),
+            stream(START, start(0), delta(0, "half"), STOP),
+            GOOD[:400],
+        ],
+        ids=["an error", "nothing in it", "no reason", "not over"],
+    )
+    async def test_after_less_than_a_whole_message_nothing_is_waited_for(
+        self, autojump_clock: MockClock, said: bytes
+    ) -> None:
+        """The next candidate is waiting already."""
+        where = host(said, 1000.0, b"")
+        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+            await upstream.read()
+        assert (trio.current_time(), where.body.closed) == (0.0, 1)
 
     @pytest.mark.parametrize("rest", [httpx.ReadError("reset"), httpx.RemoteProtocolError("cut")])
     async def test_what_goes_wrong_after_the_end_is_nothing(self, rest: Exception) -> None:

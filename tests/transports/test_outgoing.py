@@ -125,6 +125,14 @@ class TestHead:
         assert fields[b"anthropic-version"] == b"2023-06-01"
         assert b"accept-language" not in head(ask(headers=own))
 
+    def test_a_name_is_forwarded_as_a_whole_or_by_its_family(self) -> None:
+        """`x-app` is one field, and not the beginning of others."""
+        own = ((b"x-app", b"cli"), (b"x-claude-code-session-id", b"s"), (b"anthropic-dangerous", b"1"))
+        others = ((b"x-app-token", b"SECRET"), (b"x-apple", b"1"), (b"x-claude", b"1"))
+        fields = head(ask(headers=(*own, *others)))
+        assert fields.items() >= set(own)
+        assert fields.keys().isdisjoint(dict(others))
+
     def test_no_compression_is_asked_for(self) -> None:
         """A compressing peer holds events back."""
         own = ((b"accept-encoding", b"gzip, br"),)

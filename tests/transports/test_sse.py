@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -114,6 +115,19 @@ def test_a_frame_without_end_is_refused_at_its_limit() -> None:
     assert decoder.feed(b"data: " + b"x" * 94) == []
     with pytest.raises(SSEError, match="an event of more than"):
         decoder.feed(b"x")
+
+
+@pytest.mark.parametrize("head", [b"event: a\ndata: ", b"event: a\r\ndata: "], ids=["LF", "CRLF"])
+def test_a_frame_in_many_reads_costs_no_more_than_its_bytes(head: bytes) -> None:
+    """Searching all that waits at every read takes ten seconds for these; the bound is far above what is needed."""
+    decoder = SSEDecoder()
+    decoder.feed(head)
+    before = time.process_time()
+    for _ in range(4 * 1024):
+        assert decoder.feed(b"x" * 1024) == []
+    assert time.process_time() - before < 1.5
+    (frame,) = decoder.feed(b"\n\n")
+    assert (frame.event, frame.data) == (b"a", b"x" * 4 * 1024 * 1024)
 
 
 def test_take_gives_the_complete_frames_as_one_piece() -> None:
