@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,6 +29,9 @@ from hypercorn.config import Config as Hypercorn
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.trio.tcp_server import TCPServer
 
+if sys.platform != "win32":
+    import resource
+
 from engine import Books, EventBus, LocalGate, Router, Transport
 from engine.config import Config, Provider, check_exposure, load
 from engine.observers.recent import Recent
@@ -39,6 +42,11 @@ from transports import AnthropicHTTP, Rehearsal, StreamingTransport, answering, 
 USER_TIMEOUT_MS = 30_000
 #: Room for connections that arrive together: an agent starts dozens.
 BACKLOG = 2048
+#: What a client must take within the write deadline to be kept: a large answer is one write, and takes as long as it takes.
+SLICE_BYTES = 64 * 1024
+#: What the kernel may hold of an answer that is not yet taken. Linux wakes a writer when a third of it is free, so with its
+#: own 4 MB and more a reader would have to take a megabyte at a time to be seen taking anything.
+SEND_BUFFER_BYTES = 256 * 1024
 #: After the drain, time for endings to reach their clients, in seconds.
 ENDINGS_S = 3.0
 
@@ -173,7 +181,7 @@ def create_app() -> App:
 
 @attrs.define(eq=False)
 class Writes:
-    """The writes to clients that are under way, each with a deadline of `within_s` seconds."""
+    """The writes to clients that are under way, each slice with a deadline of `within_s` seconds."""
 
     within_s: float
     _scopes: set[trio.CancelScope] = attrs.field(factory=set)
@@ -196,7 +204,7 @@ class Writes:
 
 
 class PatientTCPServer(TCPServer):
-    """hypercorn's connection, with a deadline for writes.
+    """hypercorn's connection, with a deadline for writes, which each slice of a write has anew.
 
     hypercorn 0.18 writes inside a shielded scope without a deadline, so a client that stops reading can never be given up:
     it holds its provider open, and shutdown too. Tested against `hypercorn==0.18.*`, which is pinned for this.
@@ -208,18 +216,31 @@ class PatientTCPServer(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         if not isinstance(event, RawData):
-            await super().protocol_send(event)
+            if not (isinstance(event, Closed) and self._answering()):
+                await super().protocol_send(event)
             return
         async with self.send_lock:
             try:
-                with self.writes.one() as scope:
-                    await self.stream.send_all(event.data)
-                broken = scope.cancelled_caught
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                broken = True
+                broken = not await self._send_slices(memoryview(event.data))
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+                broken = True  # busy: hypercorn closes without waiting for its own writes
         if broken:
             await trio.aclose_forcefully(self.stream)
             await self.protocol.handle(Closed())
+
+    def _answering(self) -> bool:
+        """Whether an answer is under way: its own end closes, and junk behind its request must not close before that."""
+        http1: Any = self.protocol.protocol
+        return getattr(http1, "stream", None) is not None and repr(http1.connection.our_state) == "SEND_BODY"
+
+    async def _send_slices(self, data: memoryview) -> bool:
+        """Whether all was taken, each slice within the deadline: one for the whole would cut a steady but slow reader."""
+        for start in range(0, max(len(data), 1), SLICE_BYTES):
+            with self.writes.one() as scope:
+                await self.stream.send_all(data[start : start + SLICE_BYTES])
+            if scope.cancelled_caught:
+                return False
+        return True
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -229,6 +250,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         sock.bind((host, port))
@@ -242,6 +264,14 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from None
     sock.setblocking(False)
     return sock
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may; each turn takes two or more. The usual soft limits are 256 and 1024."""
+    if sys.platform != "win32":
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError, OSError):  # macOS says "unlimited" and means less
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def address(sock: socket.socket) -> str:
@@ -270,6 +300,7 @@ def hypercorn_config(config: Config, sock: socket.socket) -> Hypercorn:
 
 async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any] = lambda: None) -> None:
     """Serve until a signal, then drain. Returns when all is closed; a crash of any part raises."""
+    raise_file_limit()
     server = built.config.server
     writes = Writes(server.write_s)
     hypercorn.trio.run.TCPServer = partial(PatientTCPServer, writes)  # type: ignore[assignment, attr-defined]

@@ -74,15 +74,13 @@ class Scene:
 
 
 SCENES = (
-    Scene("sequence", "sequence", "The first fails; the next starts at that moment, and the client notices nothing."),
-    Scene("hedge", "hedge", "The first is silent for 0.8 s, so the second starts beside it, answers first and wins."),
+    Scene("sequence", "sequence", "The first fails; the next starts at once, and the client notices nothing."),
+    Scene("hedge", "hedge", "The first is silent for 0.8 s, so the second starts beside it and wins."),
     Scene("patient", "hedge, not needed", "The first answers in time: nothing else was ever started."),
-    Scene("race", "race", "All start at once. The first with real content wins; a failure on the way costs nothing."),
+    Scene("race", "race", "All start at once. The first with real content wins; a failure costs nothing."),
+    Scene("limited", "rate limit", "A 429 with Retry-After: the next takes over, the first rests for 20 s."),
     Scene(
-        "limited", "rate limit", "A 429 with Retry-After: the next takes over, and the first is left alone for 20 s."
-    ),
-    Scene(
-        "limited", "rate limit, again", "The next request passes it over in silence: no time lost, no failure counted."
+        "limited", "rate limit, again", "The next request passes it over silently: no time lost, no failure counted."
     ),
 )
 
@@ -149,7 +147,7 @@ async def _demo(as_json: bool, console: Console) -> None:
     if as_json:
         click.echo(json.dumps(told, indent=2))
     else:
-        console.print("Now start the proxy: [bold]hedgerow serve[/]")
+        console.print("Now start the proxy: [bold]uv run server.py[/], or [bold]hedgerow serve[/]")
 
 
 def _request(number: int, chain: str) -> Request:

@@ -1,4 +1,8 @@
-"""The log: one line a request, one per fact worth waking somebody for. On standard error; structured, and free of bodies."""
+"""The log: one line a request, one per fact worth waking somebody for. On standard error; structured, and free of bodies.
+
+What a provider writes about a failure may repeat the prompt or the key it was sent, and logs travel further than anything
+else. So a failure is logged by its kind and status; its text is told by `/api/requests/ID`.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,11 @@ def log_access(access: Access) -> None:
     )
 
 
+def _kind(failure: str) -> str:
+    """`rate limited (429)` of `rate limited (429): what the provider wrote`."""
+    return failure.partition(":")[0]
+
+
 def log_event(event: EngineEvent) -> None:
     """A reducer that writes the facts an operator wants to see."""
     match event:
@@ -52,10 +61,12 @@ def log_event(event: EngineEvent) -> None:
                 outcome=event.outcome,
                 candidate=winner,
                 attempts=event.attempts,
-                detail=event.detail,
+                detail=_kind(event.detail),
             )
         case AttemptEnded(ending="failed"):
-            _log.info("attempt failed", id=event.request_id, candidate=str(event.candidate), failure=str(event.failure))
+            _log.info(
+                "attempt failed", id=event.request_id, candidate=str(event.candidate), failure=_kind(str(event.failure))
+            )
         case BreakerChanged():
             _log.warning("breaker", candidate=str(event.candidate), state=event.after, reason=event.reason)
         case ScopeBlocked():

@@ -14,7 +14,6 @@ from rich.text import Text
 from engine import JSON
 
 _NAME = 9
-_WORDS = 37
 
 
 @attrs.frozen
@@ -32,7 +31,8 @@ _STYLE = {"won": "green", "failed": "red", "lost": "yellow", "abandoned": "yello
 def timeline(account: JSON, *, width: int = 100, plain: bool = False) -> Iterator[Text]:
     """Lines for one request as `Recent.explain` tells it. `plain` keeps to ASCII."""
     glyphs = _PLAIN if plain else _FINE
-    room = max(8, width - _NAME - _WORDS - 6)
+    longest = max((len(_words(attempt)) for attempt in account["attempts"]), default=0)
+    room = max(8, width - _NAME - longest - 6)
     ends = [a.get("ended_s") or 0.0 for a in account["attempts"]]
     total_s = max([*ends, 0.001])
     for attempt in account["attempts"]:

@@ -14,11 +14,12 @@ import attrs
 import trio
 
 from engine import BadRequest, EventBus, InternalError, Refusal, Router, error_body, error_type, trace_of, with_headers
-from engine.config import Config
+from engine.config import Config, Server
 from routes import _messages, _models
 from routes._asgi import App, ClientGone, Message, Receive, Scope, Send, TooLarge, TooSlow, answer_unread, read_body
 from routes._auth import admit
 from routes._messages import Envelope
+from routes._origin import foreign_page, stranger
 from routes._paths import METHODS, PROBED, Place, place
 from routes._people import REQUEST_ID
 
@@ -110,17 +111,25 @@ class Front:
         if scope["http_version"].startswith("2"):
             # hypercorn has no back-pressure on cleartext HTTP/2: a client that grants no window makes it buffer without end.
             raise _refuse(505, "HTTP/2 is not served here; use HTTP/1.1")
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            # Two lengths: a proxy before us may have gone by the other one, and what follows is then another's request.
+            closing = [(b"connection", b"close")]
+            raise _refuse(400, "content-length and transfer-encoding in one request", headers=closing)
+        scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
         config = self.config()
         where = place(scope.get("raw_path") or scope["path"].encode())
         self._probe(scope, where)
         admission = admit(scope["headers"], config)
-        if not admission.allowed and not (where.door == "people" and scope["path"] in OPEN):
+        is_open = where.door == "people" and scope["path"] in OPEN
+        if not admission.allowed and not is_open:
             raise _refuse(
                 401,
                 f"this server wants the token in its variable {config.server.auth_token_env}: send it as "
                 "'Authorization: Bearer' (ANTHROPIC_AUTH_TOKEN) or 'x-api-key' (ANTHROPIC_API_KEY)",
                 should_retry=False,
             )
+        if not is_open:
+            self._check_origin(scope, where, config.server)
         if where.door == "people":
             told = [*scope["headers"], (REQUEST_ID, request_id.encode())]
             await self.people({**scope, "headers": told}, receive, send)
@@ -140,6 +149,18 @@ class Front:
             query=scope["query_string"],
         )
         return await self._with_body(scope, receive, send, envelope, where)
+
+    def _check_origin(self, scope: Scope, where: Place, server: Server) -> None:
+        """Without a token only this machine comes in, and no web page; with one, no page to the doors for people."""
+        if server.token is None:
+            peer = scope.get("client")
+            why = stranger(scope["headers"], peer[0] if peer else None, server)
+        elif where.door == "people" and foreign_page(scope["headers"]):
+            why = "a web page of another origin sent this; this door is for people and their tools"
+        else:
+            why = None
+        if why is not None:
+            raise _refuse(403, why, should_retry=False)
 
     def _probe(self, scope: Scope, where: Place) -> None:
         """HEAD and OPTIONS are how clients and people look whether anybody is there."""

@@ -9,9 +9,13 @@ import attrs
 import orjson
 import trio
 
-from engine import Request, Router, need_of, parse
+from engine import BadRequest, Request, Router, need_of, parse
+from engine._request import MAX_MODEL_CHARS
 from routes._asgi import Headers, Receive, Send, answer
 from routes._reply import JSONReply, SSEReply
+
+#: The most that is kept of a session's or an agent's name, in characters; Claude Code's have 36.
+NAME_CHARS = 128
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +32,8 @@ class Envelope:
 def request_of(raw: bytes, envelope: Envelope) -> Request:
     """A body as a request. Raises BadRequest naming the field."""
     body = parse(raw)
+    if envelope.forced and len(envelope.forced) > MAX_MODEL_CHARS:
+        raise BadRequest(f"model: expected at most {MAX_MODEL_CHARS} characters, got {len(envelope.forced)}")
     named = {name: value.decode("latin-1") for name, value in envelope.headers}
     return Request(
         id=envelope.request_id,
@@ -37,8 +43,8 @@ def request_of(raw: bytes, envelope: Envelope) -> Request:
         need=need_of(body, raw),
         headers=tuple(envelope.headers),
         query=envelope.query,
-        session=named.get(b"x-claude-code-session-id", ""),
-        agent=named.get(b"x-claude-code-agent-id", ""),
+        session=named.get(b"x-claude-code-session-id", "")[:NAME_CHARS],
+        agent=named.get(b"x-claude-code-agent-id", "")[:NAME_CHARS],
         forced=envelope.forced,
         accepted_at=envelope.accepted_at,
     )

@@ -5,9 +5,10 @@ a stream waits for the winner, but no longer than ten seconds: then it goes out 
 nothing was written for ten seconds. Claude Code then waits without end, which is why the engine has deadlines of its own.
 Pings stand between whole frames only, since every write here is a number of whole frames, one write at a time.
 
-A turn may be given up at any moment, in the middle of a write as well, and something is then still to be said. A write is
-therefore done or not begun: half of one would leave the server in a state in which nothing more can be sent. The server
-has its own deadline for clients that take nothing.
+A turn may be given up at any moment, in the middle of a write as well, and something is then still to be said. A write that
+was asked for is therefore done, and done whole: half of one would leave the server in a state in which nothing more can be
+sent, and one left out after waiting for a ping would be missing from what the engine believes was shown. The server has
+its own deadline for clients that take nothing.
 """
 
 from __future__ import annotations
@@ -96,20 +97,20 @@ class SSEReply:
     async def _write(self, body: bytes, *, more: bool = True) -> None:
         if not more:
             self.ending = True
-        if self._writing.locked():
-            await self._writing.acquire()  # a ping is on its way
-        else:
-            self._writing.acquire_nowait()  # nearly always, and without a checkpoint
-        try:
-            with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True):  # the wait as well: whoever asked for a write counts it as written
+            if self._writing.locked():
+                await self._writing.acquire()  # a ping is on its way
+            else:
+                self._writing.acquire_nowait()  # nearly always, and without a checkpoint
+            try:
                 if not self._head_out:
                     self._head_out, self.status = True, 200
                     headers = [*_STREAM_HEADERS, *self._headers]
                     await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 await self._send({"type": "http.response.body", "body": body, "more_body": more})
-        finally:
-            self._writing.release()
-            self._written_at = trio.current_time()
+            finally:
+                self._writing.release()
+                self._written_at = trio.current_time()
 
 
 class JSONReply:

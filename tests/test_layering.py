@@ -63,6 +63,7 @@ PURE = (
     "routes/_aggregate.py",
     "routes/_auth.py",
     "routes/_models.py",
+    "routes/_origin.py",
     "routes/_paths.py",
 )
 

@@ -10,6 +10,7 @@ failure is cleared of them here, before it is cut to a length that might leave h
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -56,8 +57,22 @@ _CAUGHT = (httpx.HTTPError, SSEError, StreamError)
 def failure_of(error: Exception) -> Failure:
     """The failure that a library's exception stands for."""
     kind = next(kind for cls, kind in _EXCEPTIONS if isinstance(error, cls))
+    if _is_ours(error):
+        kind = FailureKind.BUG
     stale = bool(getattr(error, "hedgerow_stale", False))
     return Failure(kind=kind, message=str(error) or type(error).__name__, stale=stale)
+
+
+def _is_ours(error: BaseException | None) -> bool:
+    """Whether this machine, not the provider, is at the end of its means: no provider's health may suffer for it."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_is_ours, error.exceptions))
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return True
+    return error is not None and _is_ours(error.__cause__ or error.__context__)
+
+
+_EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
 
 
 @attrs.frozen

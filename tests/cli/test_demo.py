@@ -14,7 +14,9 @@ from trio.testing import MockClock
 
 from cli import demo as module
 from cli.main import hedgerow
-from engine import JSON
+from cli.timeline import timeline
+from engine import JSON, Failure
+from policies import FailureKind
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,36 @@ def test_the_pictures_fit_the_terminal(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     assert "cancelled after" in text
     assert "passed over: rate limited" in text
+    assert text.splitlines()[-1] == "Now start the proxy: uv run server.py, or hedgerow serve"
+
+
+@pytest.mark.parametrize("width", [70, 80, 100])
+def test_each_lane_is_one_line(accounts: list[JSON], width: int) -> None:
+    """In every scene, whatever became of the attempt: a line that is broken in two is no picture."""
+    for account in accounts:
+        lines = list(timeline(account, width=width))
+        assert max(line.cell_len for line in lines) <= width
+        for attempt, line in zip(account["attempts"], lines, strict=False):
+            assert line.plain.endswith((" ms", " ms (reset)", " ms (500)", " ms (429)"))
+            assert f"at {attempt['started_s']:.2f} s: " in line.plain
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_each_failure_has_room(accounts: list[JSON], kind: FailureKind) -> None:
+    """The longest words there are, and a time of a minute, at 80 columns."""
+    failing, steady = accounts[0]["attempts"]
+    for status in (None, 500):
+        failure = str(Failure(kind=kind, message="at length", status=status))
+        attempts = [{**failing, "failure": failure, "ended_s": 60.0}, {**steady, "started_s": 60.0, "ended_s": 61.0}]
+        lines = list(timeline({**accounts[0], "attempts": attempts}, width=80))
+        assert max(line.cell_len for line in lines) <= 80
+        assert str(status or kind.value) in lines[0].plain
+
+
+@pytest.mark.parametrize("scene", module.SCENES)
+def test_each_remark_is_one_line(scene: module.Scene) -> None:
+    """Indented by three, at 80 columns."""
+    assert len(scene.remark) + 3 <= 80
 
 
 def test_help_has_examples() -> None:

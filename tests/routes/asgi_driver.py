@@ -171,11 +171,13 @@ def http(
     token: str | None = None,
     version: str = "1.1",
     send_takes_s: float = 0.0,
+    host: str = "127.0.0.1:2",
+    peer: tuple[str, int] | None = ("127.0.0.1", 1),
 ) -> Exchange:
     """A request whose body is still to come."""
     raw_path, _, query = target.encode().partition(b"?")
     named = [*headers, *([("authorization", f"Bearer {token}")] if token else [])]
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "http_version": version,
         "method": method,
@@ -184,8 +186,8 @@ def http(
         "query_string": query,
         "root_path": "",
         "scheme": "http",
-        "headers": [(b"host", b"test"), *((n.encode(), v.encode()) for n, v in named)],
-        "client": ("127.0.0.1", 1),
+        "headers": [(b"host", host.encode()), *((n.encode(), v.encode()) for n, v in named)],
+        "client": peer,
         "server": ("127.0.0.1", 2),
         "extensions": {},
     }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from time import process_time
 from typing import Any
 
 import orjson
 import pytest
+import trio
 
-from engine import PING, StreamEvent, event
+from engine import PING, AttemptError, StreamEvent, event
 from engine._relay import Relay
+from routes import _aggregate
 from routes._aggregate import Aggregate
 from tests.recordings import CUTS, Recording, pieces, recordings
+from tests.routes.asgi_driver import ask, house, turn
 from tests.transports.anthropic_frames import END, START, STOP, decoded, delta, start, stop, stream
 from transports._anthropic import AnthropicDecoder
 
@@ -87,6 +92,48 @@ class TestBlocks:
         """Results of server tools come in their start."""
         (block,) = of(start(0, "web_search_tool_result", tool_use_id="s", content=[{"url": "u"}]), stop(0))["content"]
         assert block == {"type": "web_search_tool_result", "tool_use_id": "s", "content": [{"url": "u"}]}
+
+
+class TestSize:
+    """However long the answer, it takes time and memory in proportion, and there is an end to it."""
+
+    def test_many_small_pieces_are_copied_once(self) -> None:
+        """Four times the pieces take about four times as long: adding each to the text so far takes sixteen times."""
+        piece = event(delta(0, "word " * 40))
+
+        def taken_s(count: int) -> float:
+            aggregate = Aggregate()
+            aggregate.feed([event(START), event(start(0))])
+            began_s = process_time()
+            for _ in range(count):
+                aggregate.feed([piece])
+            assert len(aggregate.message["content"][0]["text"]) == count * 200
+            return process_time() - began_s
+
+        least_s = min(taken_s(10_000) for _ in range(3))
+        assert min(taken_s(40_000) for _ in range(2)) < 10 * least_s
+
+    @pytest.mark.parametrize("kind", ["text", "thinking", "tool_use"])
+    def test_there_is_a_limit(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of whatever the message is made."""
+        monkeypatch.setattr(_aggregate, "MAX_MESSAGE_BYTES", 1 << 20)
+        aggregate = Aggregate()
+        aggregate.feed([event(START), event(start(0, kind))])
+        piece = event(delta(0, "x" * 1000, kind))
+        with pytest.raises(AttemptError, match="more than 1 MiB in one JSON answer; ask for a stream"):
+            aggregate.feed(itertools.repeat(piece, 1100))
+
+    async def test_an_answer_beyond_it_is_a_failed_attempt(
+        self, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """The next candidate is asked; where there is none, the client is told what happened."""
+        monkeypatch.setattr(_aggregate, "MAX_MESSAGE_BYTES", 1 << 20)
+        endless, short = "echo?words=1000000&gap_ms=0", "echo?words=1&gap_ms=0"
+        reply = await ask(house(endless, short).app, "POST", "/v1/messages", turn(stream=False))
+        assert (reply.status, reply.header("x-hedgerow-candidate")) == (200, f"rehearsal/{short}")
+        reply = await ask(house(endless).app, "POST", "/v1/messages", turn(stream=False))
+        assert reply.status >= 500
+        assert "more than 1 MiB in one JSON answer" in reply.error[1]
 
 
 class TestMessage:

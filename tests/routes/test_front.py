@@ -160,6 +160,16 @@ class TestErrors:
             assert reply.status == 400
             assert b"PLANTED" not in reply.body
 
+    @pytest.mark.parametrize(
+        ("method", "target"), [("POST", MESSAGES), ("GET", "/health"), ("HEAD", "/"), ("GET", "/x")]
+    )
+    async def test_400_for_two_lengths(self, method: str, target: str) -> None:
+        """At every door, before anything else is looked at; nothing more is read from that connection."""
+        headers = [("content-length", "2"), ("transfer-encoding", "chunked")]
+        reply = await ask(house(server=CLOSED_SERVER).app, method, target, b"{}", headers=headers)
+        assert (reply.status, reply.error[0]) == (400, "invalid_request_error")
+        assert reply.header("connection") == "close"
+
     async def test_505_for_http_2(self) -> None:
         """There is no back-pressure on it here."""
         reply = await ask(house().app, "POST", MESSAGES, turn(), version="2")

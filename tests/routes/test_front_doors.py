@@ -64,7 +64,6 @@ CLOSED_DOORS = [
     ("GET", "/api/hello"),
     ("GET", "/metrics"),
     ("GET", "/nothing"),
-    ("GET", "/health/"),
     ("GET", "//health"),
     ("GET", "/health/../providers"),
     ("GET", "/READY"),
@@ -72,9 +71,11 @@ CLOSED_DOORS = [
 
 
 class TestDoors:
-    @pytest.mark.parametrize("target", ["/", "/health", "/ready", "/health?x=1"])
+    @pytest.mark.parametrize(
+        "target", ["/", "//", "/health", "/health/", "/ready", "/ready/", "/health?x=1", "/health/?x=1"]
+    )
     async def test_that_hold_no_data_are_open(self, target: str) -> None:
-        """Without a token, for health checks and for a first look."""
+        """Without a token, for health checks and for a first look; a slash at the end changes nothing."""
         reply = await ask(house(server=CLOSED_SERVER).app, "GET", target)
         assert reply.status == 200
         assert (reply.header("request-id") or "").startswith("req_")
@@ -96,7 +97,7 @@ class TestDoors:
     def test_no_other_path_opens(self, path: str) -> None:
         """Every path but the open ones is answered with 401, whatever it is made of."""
         target = "/" + path
-        if target in ("/health", "/ready", "/"):
+        if target.rstrip("/") in ("/health", "/ready", ""):
             return
         app = house(server=CLOSED_SERVER).app
 

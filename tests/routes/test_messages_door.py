@@ -88,6 +88,27 @@ class TestAnswers:
         assert (accepted.session, accepted.agent) == ("s-1", "a-2")
         assert accepted.request_id == reply.header("request-id")
 
+    async def test_names_of_a_session_and_an_agent_are_kept_short(self, autojump_clock: trio.testing.MockClock) -> None:
+        """They are kept with the request, and told with it."""
+        built = house()
+        stated = listening(built)
+        headers = [("x-claude-code-session-id", "s" * 5000), ("x-claude-code-agent-id", "a" * 129)]
+        await ask(built.app, "POST", MESSAGES, turn(), headers=headers)
+        accepted = only(stated, RequestAccepted)
+        assert (accepted.session, accepted.agent) == ("s" * 128, "a" * 128)
+
+    @pytest.mark.parametrize(
+        ("target", "model"),
+        [(MESSAGES, "m" * 257), (f"/rehearsal/{'m' * 247}/v1/messages", "any")],
+    )
+    async def test_a_model_beyond_all_length_is_refused_and_not_kept(self, target: str, model: str) -> None:
+        """In the body or in the path: what is kept of a request is kept for hundreds of others."""
+        built = house()
+        reply = await ask(built.app, "POST", target, turn(model))
+        assert (reply.status, reply.error[0]) == (400, "invalid_request_error")
+        assert reply.error[1] == "model: expected at most 256 characters, got 257"
+        assert built.recent.summaries() == []
+
     async def test_every_turn_is_planned_and_finished_once(self, autojump_clock: trio.testing.MockClock) -> None:
         """An answer, a refusal and an answer after a failure: one acceptance, one plan, one end each."""
         for models in (["echo?words=1"], ["echo?fault=529"], ["echo?fault=500", "echo?words=1"]):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 
 from engine import Refusal, Winner, event
+from engine.testing import _messages
+from engine.testing._scenario import Scenario
+from engine.testing._script import HANG, script
 from policies import Candidate, FirstContentTimeout, InOrder, Policy, Race, SilentSkip
 from policies import Sequence as InSequence
-from routes._reply import JSONReply, SSEReply
+from routes._reply import KEEP_ALIVE_S, JSONReply, SSEReply
 from tests.routes.asgi_driver import Exchange, ask, house, http, turn, under_way
 
 TEXT = event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x"}}, content=True)
@@ -224,6 +229,55 @@ class TestWrites:
         await reply.refuse(BUSY)
         assert exchange.events == [(0, "message_start"), (5, "error")]
         assert exchange.ended
+
+    async def test_a_write_given_up_behind_a_ping_is_still_done(self, autojump_clock: trio.testing.MockClock) -> None:
+        """The engine counts it as shown from the moment it asked for it, so it must not be left out."""
+        exchange = http("POST", "/v1/messages", send_takes_s=5)
+        reply = SSEReply(exchange.send, "req_1")
+        async with trio.open_nursery() as nursery:
+            await trio.sleep(KEEP_ALIVE_S - 1)
+            nursery.start_soon(reply.keep_alive)  # its ping is being sent from 10 s to 15 s
+            await trio.sleep(2)
+            with trio.move_on_after(1) as given_up:
+                await reply.send([START])
+                await trio.lowlevel.checkpoint()
+            assert given_up.cancelled_caught
+            await reply.refuse(BUSY)
+            nursery.cancel_scope.cancel()
+        assert exchange.events == [(10, "ping"), (15, "message_start"), (20, "error")]
+        assert exchange.ended
+
+    async def test_a_finished_tool_call_behind_a_ping_is_not_lost_at_shutdown(
+        self, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """A message that ends with `tool_use` holds its tool, however late the client took the ping before it."""
+        exchange = http("POST", "/v1/messages")
+        blocked = trio.Event()
+        blocked.set()
+
+        async def send(message: dict[str, Any]) -> None:
+            await blocked.wait()
+            await exchange.send(message)
+
+        spoken = [_messages.head(), *_messages.text("let me look")]
+        scripts = {"a": script(spoken, 11.0, _messages.tool('{"a":1}', index=1), HANG)}
+        scenario = Scenario.of(scripts, SilentSkip(), InOrder(), InSequence())
+        reply = SSEReply(send, "req_1")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reply.keep_alive)
+            nursery.start_soon(scenario.router.serve, scenario.request(), reply)
+            await trio.sleep(9.9)
+            blocked = trio.Event()  # the client stops reading before the ping of 10 s
+            await trio.sleep(1.2)  # and the tool of 11 s stands behind it
+            scenario.router.shut_down()
+            await trio.sleep(0.1)
+            blocked.set()
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        assert exchange.ended
+        assert names(exchange)[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+        assert b'"stop_reason":"tool_use"' in exchange.body
+        assert exchange.body.count(b'"type":"tool_use"') == 1
 
     async def test_a_stream_given_up_at_its_very_first_write_can_still_say_why(self) -> None:
         """The cancellation is there already when the write begins."""

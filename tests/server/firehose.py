@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,6 +28,11 @@ _START = {
 }
 _BLOCK = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
 _DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x" * 60_000}}
+_END = (
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}},
+    {"type": "message_stop"},
+)
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -36,9 +42,13 @@ def _chunk(data: bytes) -> bytes:
 
 @attrs.define(eq=False)
 class Firehose:
-    """`sent` counts bytes over all answers; `closed` holds the times at which a reader was found gone."""
+    """`deltas` of 60 kB make an answer, without end where None.
+
+    `sent` counts bytes over all answers; `closed` holds the times at which a reader was found gone.
+    """
 
     base_url: str = ""
+    deltas: int | None = None
     asked: int = 0
     sent: int = 0
     closed: list[float] = attrs.field(factory=list)
@@ -63,9 +73,10 @@ class Firehose:
         try:
             await stream.send_all(_HEAD + _chunk(sse(_START) + sse(_BLOCK)))
             delta = _chunk(sse(_DELTA))
-            while True:
+            for _ in itertools.repeat(None) if self.deltas is None else range(self.deltas):
                 await stream.send_all(delta)
                 self.sent += len(delta)
+            await stream.send_all(_chunk(b"".join(sse(event) for event in _END)) + b"0\r\n\r\n")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
@@ -78,9 +89,9 @@ class Firehose:
 
 
 @asynccontextmanager
-async def firehose() -> AsyncIterator[Firehose]:
+async def firehose(deltas: int | None = None) -> AsyncIterator[Firehose]:
     """Run one on loopback."""
-    made = Firehose()
+    made = Firehose(deltas=deltas)
     with lone_errors_bare():
         async with trio.open_nursery() as nursery:
             (listener,) = await nursery.start(partial(trio.serve_tcp, made.handle, 0, host="127.0.0.1"))

@@ -125,14 +125,14 @@ def relaying(
 def posted(body: bytes | None = None, *headers: str, target: str = "/v1/messages", length: int | None = None) -> bytes:
     """A POST as bytes."""
     body = turn() if body is None else body
-    lines = [f"POST {target} HTTP/1.1", "host: test", "content-type: application/json", *headers]
+    lines = [f"POST {target} HTTP/1.1", "host: 127.0.0.1", "content-type: application/json", *headers]
     lines.append(f"content-length: {len(body) if length is None else length}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def got(target: str, *headers: str) -> bytes:
     """A GET as bytes."""
-    return "\r\n".join([f"GET {target} HTTP/1.1", "host: test", *headers]).encode() + b"\r\n\r\n"
+    return "\r\n".join([f"GET {target} HTTP/1.1", "host: 127.0.0.1", *headers]).encode() + b"\r\n\r\n"
 
 
 @attrs.define(eq=False)

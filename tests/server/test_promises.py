@@ -102,7 +102,7 @@ async def test_a_stalled_reader_among_three_hundred_streams_is_in_nobodys_way() 
                 grown = rss_kib(proxy.pid) - before
                 print(f"300 streams beside a stalled reader: {whole} whole, {grown} KiB more, {hose.sent} bytes to it")
                 assert whole == 300
-                assert hose.sent == sent
+                assert hose.sent - sent < 1_000_000  # what the kernel still finds room for, and no more
                 assert grown < 300 * 100 * SLACK
                 began = trio.current_time()
                 os.kill(proxy.pid, signal.SIGTERM)

@@ -135,6 +135,29 @@ class TestBodies:
 
 
 class TestProtocols:
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            posted(None, "transfer-encoding: chunked"),
+            b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"0\r\n\r\nGET /providers HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            b"GET /health HTTP/1.1\r\nhost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n"
+            b"GET /providers HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        ],
+    )
+    async def test_a_request_with_two_lengths_is_refused_and_the_connection_closed(self, request_: bytes) -> None:
+        """What follows it on the connection may be what somebody before us took for its body: it is not answered."""
+        async with serving(rehearsing()) as running:
+            stream = await running.connect()
+            with trio.fail_after(5):
+                await stream.send_all(request_)
+                answer = await read_to_end(stream)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        assert b"invalid_request_error" in answer
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert [line.status for line in running.lines] == [400]
+
     async def test_cleartext_http2_is_refused(self) -> None:
         """With prior knowledge: 505 and an error object, since hypercorn has no back-pressure there."""
         connection = h2.connection.H2Connection(h2.config.H2Configuration())

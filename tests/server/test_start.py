@@ -282,10 +282,8 @@ def test_a_hypercorn_of_ones_own_serves_the_application(tmp_path: Path) -> None:
         try:
             with socket.create_connection(listening.getsockname(), timeout=30) as sock:
                 body = b'{"model":"m","max_tokens":5,"stream":true,"messages":[{"role":"user","content":"x"}]}'
-                head = (
-                    f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
-                )
-                sock.sendall(head.encode() + body)
+                head = "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+                sock.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
                 answer = b""
                 while data := sock.recv(65536):
                     answer += data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import Any
 
@@ -263,6 +264,13 @@ class TestRefusals:
 
 class TestExceptions:
     """Those of the libraries below."""
+
+    async def test_running_out_of_files_is_nobodys_fault_but_ours(self) -> None:
+        """As trio tells it: one error for all addresses, caused by a group."""
+        error = httpx.ConnectError("all attempts failed")
+        error.__cause__ = OSError("all attempts failed")
+        error.__cause__.__cause__ = ExceptionGroup("", [OSError(errno.EMFILE, "too many open files")])
+        assert (await failure(Host(Body(()), error=error))).kind is FailureKind.BUG
 
     @pytest.mark.parametrize(
         ("error", "kind"),
