@@ -77,9 +77,8 @@ class ScopeBook:
             return Busy(by="scope", reason="no free concurrency slot", wait_s=SLOT_WAIT_S)
         row = self._row(provider, key)
         row.in_flight += 1
-        row.sent.append(at)
-        if not isinstance(self.spec(provider), Window):
-            row.sent.clear()
+        if isinstance(self.spec(provider), Window):
+            row.sent.append(at)
         return None
 
     def give_back(self, provider: str, key: int, *, taken_at: float, sent: bool) -> None:

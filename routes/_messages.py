@@ -9,8 +9,7 @@ import attrs
 import orjson
 import trio
 
-from engine import BadRequest, Request, Router, need_of, parse
-from engine._request import MAX_MODEL_CHARS
+from engine import MAX_MODEL_CHARS, BadRequest, Request, Router, need_of, parse
 from routes._asgi import Headers, Receive, Send, answer
 from routes._reply import JSONReply, SSEReply
 

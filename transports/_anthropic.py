@@ -18,8 +18,19 @@ from contextlib import contextmanager
 
 import orjson
 
-from engine import JSON, MESSAGE_STOP, PING, Kind, StreamEvent, block_stop, encoded, error_event, event
-from engine._stream import LEAST_SIZE, is_delta
+from engine import (
+    JSON,
+    LEAST_SIZE,
+    MESSAGE_STOP,
+    PING,
+    Kind,
+    StreamEvent,
+    block_stop,
+    encoded,
+    error_event,
+    event,
+    is_delta,
+)
 from transports._blocks import Lane, brings_content, taken_apart
 from transports._sse import Frame, SSEDecoder, split
 
