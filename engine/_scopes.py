@@ -14,14 +14,12 @@ import attrs
 
 from engine._events import AttemptEnded, EngineEvent, ScopeBlocked
 from engine._ports import Busy
-from policies import Concurrency, Scope, Unlimited, Window
+from policies import SLOT_WAIT_S, Concurrency, Scope, Unlimited, Window
 
 #: The longest Retry-After that is believed, in seconds.
 MAX_BLOCK_S = 300.0
 #: Without a Retry-After: five seconds, doubling with each refusal in a row, to a minute.
 FIRST_BLOCK_S, LAST_BLOCK_S = 5.0, 60.0
-#: When a slot comes free nobody knows; a waiter is woken by a release, and looks again after this many seconds anyway.
-SLOT_WAIT_S = 1.0
 
 
 @attrs.define

@@ -46,6 +46,7 @@ from policies._scope import Concurrency as Concurrency
 from policies._scope import Scope as Scope
 from policies._scope import Unlimited as Unlimited
 from policies._scope import Window as Window
+from policies._select import SLOT_WAIT_S as SLOT_WAIT_S
 from policies._select import RequireCapability as RequireCapability
 from policies._select import SilentSkip as SilentSkip
 from policies._select import UnlimitedScope as UnlimitedScope

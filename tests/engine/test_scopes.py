@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from engine._events import EngineEvent, ScopeBlocked
 from engine._ports import Busy
-from engine._scopes import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S, SLOT_WAIT_S, ScopeBook
-from policies import Concurrency, FailureKind, Scope, Unlimited, Window
+from engine._scopes import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S, ScopeBook
+from policies import SLOT_WAIT_S, Concurrency, FailureKind, Scope, Unlimited, Window
 from tests.engine.said import A, B, abandoned, failed, told, won
 
 RATE = FailureKind.RATE_LIMITED
