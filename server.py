@@ -36,7 +36,16 @@ from engine import Books, EventBus, LocalGate, Router, Transport
 from engine.config import Config, Provider, check_exposure, load
 from engine.observers.recent import Recent
 from routes import Access, App, Desk, Front, hide_late_disconnect, people
-from transports import AnthropicHTTP, Rehearsal, StreamingTransport, answering, load_catalogue
+from transports import (
+    Proxied,
+    Rehearsal,
+    StreamingTransport,
+    WireHTTP,
+    answering,
+    anthropic,
+    load_catalogue,
+    openai_chat,
+)
 
 #: A reader that takes nothing for this long (ms) is dropped by the kernel, zero window included, where it can (Linux).
 USER_TIMEOUT_MS = 30_000
@@ -115,6 +124,7 @@ class Built:
     router: Router
     recent: Recent
     http: StreamingTransport
+    ways: Proxied
     app: App
 
 
@@ -126,8 +136,10 @@ def build(
 ) -> Built:
     """Everything, wired and not yet running. `log` takes the access log, `wall_s` gives the time of day."""
     http = StreamingTransport()
+    ways = Proxied(http)
     transports: dict[str, Transport] = {
-        "anthropic": AnthropicHTTP(http, wall_s),
+        "anthropic": WireHTTP(ways.to, wall_s, anthropic),
+        "openai-chat": WireHTTP(ways.to, wall_s, openai_chat),
         "rehearsal": Rehearsal(_advice(config)),
     }
 
@@ -154,7 +166,7 @@ def build(
     )
     people_app = hide_late_disconnect(cast(App, people(desk)))
     front = Front(config=current, router=router, bus=bus, people=people_app, log=log)
-    built = Built(config=config, bus=bus, books=books, router=router, recent=recent, http=http, app=front)
+    built = Built(config=config, bus=bus, books=books, router=router, recent=recent, http=http, ways=ways, app=front)
     return built
 
 
@@ -340,7 +352,7 @@ async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any]
                 nursery.cancel_scope.cancel()
     finally:
         with trio.move_on_after(1, shield=True):
-            await built.http.aclose()
+            await built.ways.aclose()
 
 
 def bound(config: Config, bind: str | None) -> Config:

@@ -13,6 +13,7 @@ from engine._events import EngineEvent as EngineEvent
 from engine._events import FirstContent as FirstContent
 from engine._events import HedgeDenied as HedgeDenied
 from engine._events import InternalError as InternalError
+from engine._events import LessonLearned as LessonLearned
 from engine._events import PlanMade as PlanMade
 from engine._events import RequestAccepted as RequestAccepted
 from engine._events import RequestFinished as RequestFinished
@@ -24,6 +25,7 @@ from engine._failure import EngineError as EngineError
 from engine._failure import Failure as Failure
 from engine._failure import NoSuchModel as NoSuchModel
 from engine._gate import LocalGate as LocalGate
+from engine._lessons import Learned as Learned
 from engine._names import NO_THINKING as NO_THINKING
 from engine._names import PICKER as PICKER
 from engine._names import Resolution as Resolution
@@ -51,6 +53,7 @@ from engine._stream import JSON as JSON
 from engine._stream import LEAST_SIZE as LEAST_SIZE
 from engine._stream import MESSAGE_STOP as MESSAGE_STOP
 from engine._stream import PING as PING
+from engine._stream import PROGRESS as PROGRESS
 from engine._stream import Kind as Kind
 from engine._stream import MalformedEvent as MalformedEvent
 from engine._stream import StreamEvent as StreamEvent

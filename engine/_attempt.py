@@ -19,8 +19,9 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from engine._events import EngineEvent, FirstContent, TryEnded, TryStarted
+from engine._events import EngineEvent, FirstContent, LessonLearned, TryEnded, TryStarted
 from engine._failure import AttemptError, Failure
+from engine._lessons import Learned
 from engine._ports import Ask, Reply, Transport, Upstream, Winner
 from engine._relay import Relay
 from engine._request import Request
@@ -28,12 +29,14 @@ from engine._stream import Kind, MalformedEvent, StreamEvent
 from engine.config import Provider
 from policies import VERDICTS, FailureKind, Limits, Outcome, Step
 
-#: HTTP exchanges one attempt may hold: enough for a stale connection and two refused keys.
+#: HTTP exchanges one attempt may hold: enough for a stale connection and two refused keys, or for two repairs.
 MAX_TRIES = 3
 #: Bytes held back before the commit. Only a late commit point can hold much; beyond this the answer counts as malformed.
 MAX_HELD_BYTES = 64 * 1024 * 1024
 #: Failures before there was a connection: nothing was sent.
 _NEVER_CONNECTED = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
+#: Failures by which a host finds something else to refuse: it has taken what was repaired before.
+_REPAIRABLE = frozenset({FailureKind.FIELD, FailureKind.CAP, FailureKind.RESERVE, FailureKind.TOO_LONG})
 
 
 class Host(Protocol):
@@ -51,6 +54,7 @@ class Host(Protocol):
     def emit(self, event: EngineEvent) -> None: ...
     def transport(self, provider: Provider) -> Transport: ...
     def provider(self, step: Step) -> Provider: ...
+    def learned(self, step: Step) -> Learned: ...
     def next_key(self, attempt: Attempt) -> int | None: ...
     def showed_content(self, attempt: Attempt) -> None: ...
     async def commit(self, attempt: Attempt) -> None: ...
@@ -81,6 +85,9 @@ class Attempt:
     _quiet_since: float | None = None
     _fell_silent: bool = False
     _renewed: bool = False
+    _learned: Learned = Learned()  # what this attempt's requests do without
+    _lesson: Learned | None = None  # the last repair, until a try has got past what it was for
+    _shortened: bool = False
     _held_bytes: int = 0
 
     async def run(self, host: Host) -> None:
@@ -95,6 +102,7 @@ class Attempt:
 
     async def _tries(self, host: Host) -> Failure | None:
         number = 1
+        self._learned = host.learned(self.step)
         while True:
             failure = await self._try(host, number)
             if failure is None or self.committed or number >= MAX_TRIES or not self._again(host, failure):
@@ -114,8 +122,40 @@ class Attempt:
                     return False
                 self.key = key
                 return True
+            case "lowered cap":
+                if failure.cap is None or self._shortened:
+                    return False
+                self._shortened = True
+                # How much room one prompt leaves is no lesson for the next.
+                self._repaired(Learned(cap=failure.cap), lasting=failure.kind is FailureKind.CAP)
+                return True
+            case "without the field":
+                more = failure.fields - self._learned.without
+                self._repaired(Learned(without=more), lasting=True)
+                return bool(more)
             case _:
                 return False
+
+    def _repaired(self, lesson: Learned, *, lasting: bool) -> None:
+        self._learned = self._learned.also(lesson)
+        self._lesson = lesson if lasting else None
+
+    def _note_lesson(self, host: Host, failure: Failure | None = None) -> None:
+        """A repair is remembered once a request got past what it was for, be it to another refusal."""
+        lesson, self._lesson = self._lesson, None
+        if lesson is None:
+            return
+        if failure is not None and (failure.fields & lesson.without or (lesson.cap and failure.cap)):
+            return
+        host.emit(
+            LessonLearned(
+                at=trio.current_time(),
+                request_id=host.request.id,
+                candidate=self.step.candidate,
+                cap=lesson.cap,
+                without=lesson.without,
+            )
+        )
 
     async def _try(self, host: Host, number: int) -> Failure | None:
         provider = host.provider(self.step)
@@ -126,13 +166,18 @@ class Attempt:
         host.emit(TryStarted(at=trio.current_time(), number=number, key=source, **where))
         failure: Failure | None = None
         try:
-            ask = Ask(request=host.request, candidate=self.step.candidate, provider=provider, key=key)
+            ask = Ask(
+                request=host.request, candidate=self.step.candidate, provider=provider, key=key, learned=self._learned
+            )
             await trio.lowlevel.checkpoint_if_cancelled()  # an attempt that has lost already opens nothing
             sent_before, self.sent = self.sent, True
             async with host.transport(provider).open(ask) as upstream:
+                self._note_lesson(host)
                 failure = await self._relay(host, upstream)
         except AttemptError as error:
             failure = error.failure
+            if failure.kind in _REPAIRABLE:
+                self._note_lesson(host, failure)
             if failure.kind in _NEVER_CONNECTED:
                 self.sent = sent_before
         except MalformedEvent as error:  # the reply has looked into what was relayed unread

@@ -15,6 +15,7 @@ from engine._breaker import BreakerBook
 from engine._budget import HedgeBudget
 from engine._bus import EventBus
 from engine._latency import LatencyBook
+from engine._lessons import LessonBook
 from engine._load import LoadBook
 from engine._rests import KEY_STATUSES, RestBook
 from engine._scopes import ScopeBook
@@ -32,6 +33,7 @@ class Books:
     latency: LatencyBook = attrs.field(factory=LatencyBook)
     rests: RestBook = attrs.field(factory=RestBook)
     budget: HedgeBudget = attrs.field(factory=HedgeBudget)
+    lessons: LessonBook = attrs.field(factory=LessonBook)
 
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
@@ -42,7 +44,7 @@ class Books:
         )
 
     def register(self, bus: EventBus) -> None:
-        for book in (self.load, self.latency, self.breakers, self.scopes, self.rests, self.budget):
+        for book in (self.load, self.latency, self.breakers, self.scopes, self.rests, self.budget, self.lessons):
             bus.add(book.fold)
 
     def view(
@@ -68,7 +70,7 @@ class Books:
         return Facts(
             usable=not because,
             unusable_because=because,
-            capabilities=model.capabilities,
+            capabilities=self.lessons.of(candidate).capabilities(model.capabilities),
             price=model.price,
             in_flight=self.load.in_flight(candidate.name),
             ttfc_s=self.load.ttfc_s(candidate.name, at),

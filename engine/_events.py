@@ -156,6 +156,16 @@ class ScopeBlocked(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class LessonLearned(EngineEvent):
+    """What a candidate was found to refuse, after a request put right accordingly got past it; see `Learned`."""
+
+    candidate: Candidate
+    cap: int | None = None
+    window: int | None = None
+    without: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
 class InternalError(EngineEvent):
     """A fault of ours that cost an attempt and not the turn. `trace` names code positions only, never data."""
 

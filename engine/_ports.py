@@ -13,6 +13,7 @@ from typing import Protocol
 import attrs
 
 from engine._failure import Failure
+from engine._lessons import Learned
 from engine._request import Request
 from engine._stream import StreamEvent
 from engine.config import Provider, Secret
@@ -27,6 +28,8 @@ class Ask:
     candidate: Candidate
     provider: Provider
     key: Secret | None = None
+    #: What this candidate is known to refuse.
+    learned: Learned = Learned()
 
 
 class Upstream(Protocol):

@@ -31,9 +31,11 @@ from engine._events import (
     EngineEvent,
     HedgeDenied,
     InternalError,
+    LessonLearned,
 )
 from engine._events import Ending as AttemptEnding
 from engine._failure import Failure
+from engine._lessons import Learned
 from engine._pacer import Launch, Over, Pacer, Pause, Wait
 from engine._ports import Busy, Fault, Gate, Permit, Reply, Transport
 from engine._relay import Relay
@@ -41,6 +43,9 @@ from engine._request import Request
 from engine._stream import StreamEvent
 from engine.config import Config, Provider
 from policies import VERDICTS, Candidate, Charge, FailureKind, Limits, Outcome, Plan, Skip, Step, Unlimited, Verdict
+
+#: Failures for which only a bigger window is a remedy.
+_LENGTHS = frozenset({FailureKind.TOO_LONG, FailureKind.RESERVE})
 
 
 @attrs.define(eq=False)
@@ -256,6 +261,8 @@ class Race:
         return verdict
 
     def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:
+        if failure.kind in _LENGTHS:
+            failure = attempt.failure = self._measured(attempt.step, failure)
         self.faults.append(Fault(candidate=attempt.step.candidate, failure=failure))
         if failure.kind is FailureKind.EMPTY and attempt.relay.finished:
             self.empty = (attempt.step.candidate, attempt.held)
@@ -268,12 +275,27 @@ class Race:
 
         self.pacer.failed(attempt.id, verdict.next, fits)
 
+    def _measured(self, step: Step, failure: Failure) -> Failure:
+        """A prompt that was too long, with the numbers: the provider's, which teach its window, else what is known.
+
+        A client compacts by a text of a fixed form, so where neither is known our estimate stands for both.
+        """
+        if failure.tokens is not None:
+            window = failure.tokens[1]
+            if window != self._window(step):
+                at = trio.current_time()
+                self.emit(LessonLearned(at=at, request_id=self.request.id, candidate=step.candidate, window=window))
+            return failure
+        estimate, window = self.request.need.input_tokens, self._window(step) or self.request.need.input_tokens
+        return attrs.evolve(failure, tokens=(max(estimate, window + 1), window))
+
     def _costs(self, candidate: Candidate) -> bool:
         price = self.config.providers[candidate.provider].model(candidate.model).price
         return price is not None and (price.input > 0 or price.output > 0)
 
     def _window(self, step: Step) -> int | None:
-        return self.provider(step).model(step.candidate.model).capabilities.context
+        learned = self.learned(step).window
+        return learned or self.provider(step).model(step.candidate.model).capabilities.context
 
     # What an attempt asks of its race.
 
@@ -297,6 +319,9 @@ class Race:
 
     def provider(self, step: Step) -> Provider:
         return self.config.providers[step.candidate.provider]
+
+    def learned(self, step: Step) -> Learned:
+        return self.books.lessons.of(step.candidate)
 
     def next_key(self, attempt: Attempt) -> int | None:
         """Another key of the same provider, not yet used by this attempt."""

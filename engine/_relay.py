@@ -53,6 +53,7 @@ class Relay:
         self.error: JSON | None = None
         self.malformed = ""
         self._usage: list[JSON | None] = []
+        self._estimated = False
         self._open: tuple[int, str] | None = None  # index and type of the block being filled upstream
         self._shown: int | None = None  # index of the block the client sees open
         self._blocks: list[str] = []  # types of the finished blocks
@@ -71,7 +72,7 @@ class Relay:
 
     @property
     def usage(self) -> Usage:
-        return Usage.of(*self._usage)
+        return Usage.of(*self._usage, estimated=self._estimated)
 
     @property
     def committable(self) -> bool:
@@ -113,6 +114,7 @@ class Relay:
     def _message_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self.started = True
         self._usage.append(item.payload.get("message", {}).get("usage"))
+        self._estimated = item.estimated
         out.append(item)
 
     def _block_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
@@ -141,6 +143,7 @@ class Relay:
     def _message_delta(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self.stop_reason = item.payload.get("delta", {}).get("stop_reason")
         self._usage.append(item.payload.get("usage"))
+        self._estimated = item.estimated
         if self._broken_tool and self.stop_reason not in _CUT_BY_LENGTH:
             self.malformed = "the arguments of a tool call are not JSON"
             return
@@ -152,6 +155,9 @@ class Relay:
 
     def _ping(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         """Pings are the reply's own affair: it knows when the client was last written to."""
+
+    def _progress(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self._filling = True
 
     def _error(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self.error = item.payload.get("error") or {}
@@ -218,6 +224,7 @@ _HANDLERS = {
     Kind.MESSAGE_DELTA: Relay._message_delta,
     Kind.MESSAGE_STOP: Relay._message_stop,
     Kind.PING: Relay._ping,
+    Kind.PROGRESS: Relay._progress,
     Kind.ERROR: Relay._error,
     Kind.OTHER: Relay._other,
 }

@@ -30,7 +30,7 @@ class MalformedEvent(ValueError):
 
 
 class Kind(enum.Enum):
-    """What an event is. PING and OTHER may stand anywhere; ERROR ends the stream."""
+    """What an event is. PING, PROGRESS and OTHER may stand anywhere; ERROR ends the stream."""
 
     MESSAGE_START = "message_start"
     BLOCK_START = "content_block_start"
@@ -39,6 +39,7 @@ class Kind(enum.Enum):
     MESSAGE_DELTA = "message_delta"
     MESSAGE_STOP = "message_stop"
     PING = "ping"
+    PROGRESS = "progress"  #: the provider is at work on what its dialect still holds back: it goes to nobody
     ERROR = "error"
     OTHER = "other"  #: an event type this version does not know: relayed as it came
 
@@ -48,13 +49,15 @@ class StreamEvent:
     """One event, or one run of deltas.
 
     `raw` is what goes to a streaming client. `payload` is the parsed data of everything but DELTAS. `content` says that
-    DELTAS hold non-empty text or thinking, or that a BLOCK_START brings its content with it.
+    DELTAS hold non-empty text or thinking, or that a BLOCK_START brings its content with it. `estimated` says that the
+    token counts in it are ours, for want of the provider's.
     """
 
     kind: Kind
     raw: bytes
     payload: JSON = attrs.field(factory=dict)
     content: bool = False
+    estimated: bool = False
 
     @property
     def size(self) -> int:
@@ -93,14 +96,15 @@ def encoded(payload: JSON) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (payload["type"].encode(), orjson.dumps(payload))
 
 
-def event(payload: JSON, *, content: bool = False) -> StreamEvent:
+def event(payload: JSON, *, content: bool = False, estimated: bool = False) -> StreamEvent:
     """A payload as an event, with its bytes."""
-    return StreamEvent(_KINDS.get(payload["type"], Kind.OTHER), encoded(payload), payload, content)
+    return StreamEvent(_KINDS.get(payload["type"], Kind.OTHER), encoded(payload), payload, content, estimated)
 
 
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in Kind if kind is not Kind.PROGRESS}
 
 PING = event({"type": "ping"})
+PROGRESS = StreamEvent(Kind.PROGRESS, b"")
 MESSAGE_STOP = event({"type": "message_stop"})
 
 
@@ -125,13 +129,16 @@ class Usage:
     reported: bool = False
 
     @classmethod
-    def of(cls, *reports: JSON | None) -> Usage:
-        """From the `usage` objects of a stream; later reports are cumulative and overrule earlier ones."""
+    def of(cls, *reports: JSON | None, estimated: bool = False) -> Usage:
+        """From the `usage` objects of a stream; later reports are cumulative and overrule earlier ones.
+
+        `estimated` says that the last word on them was not the provider's.
+        """
         merged: JSON = {}
         for report in reports:
             merged |= {k: v for k, v in (report or {}).items() if v is not None}
         count = {name: merged.get(key) for name, key in _USAGE_KEYS.items()}
-        return cls(**{k: v if type(v) is int else 0 for k, v in count.items()}, reported=bool(merged))
+        return cls(**{k: v if type(v) is int else 0 for k, v in count.items()}, reported=bool(merged) and not estimated)
 
 
 NO_USAGE = Usage()

@@ -30,6 +30,7 @@ class FailureKind(enum.Enum):
     EMPTY = "empty answer"
     MALFORMED = "malformed answer"
     TOO_LONG = "prompt too long"
+    RESERVE = "no room for the answer"  #: the prompt fits, the answer asked for does not fit behind it
     CAP = "max_tokens too high"
     FIELD = "field not supported"
     CLIENT = "bad request"  #: any other 400, 422, 413
@@ -84,6 +85,7 @@ VERDICTS: dict[FailureKind, Verdict] = {
     FailureKind.EMPTY: _COUNTS,
     FailureKind.MALFORMED: _COUNTS,
     FailureKind.TOO_LONG: Verdict(next=Next.BIGGER),
+    FailureKind.RESERVE: Verdict(next=Next.BIGGER, again="lowered cap"),
     FailureKind.CAP: Verdict(again="lowered cap"),
     FailureKind.FIELD: Verdict(again="without the field"),
     FailureKind.CLIENT: Verdict(next=Next.STOP),

@@ -24,7 +24,7 @@ LINE = ("policies", "engine", "transports", "routes", "server", "cli")
 LIBRARIES = {
     "policies": {"attrs"},
     "engine": {"trio", "cattrs", "orjson", "tree_sitter", "tree_sitter_toml"},
-    "transports": {"httpx", "h11", "trio_websocket"},
+    "transports": {"httpx", "h11", "trio_websocket", "jsonschema", "referencing"},
     "routes": {"quart", "quart_trio", "werkzeug"},  # werkzeug: the exceptions that Quart raises
     "server": {"hypercorn", "click", "rich", "structlog"},
     "cli": set[str](),
@@ -43,6 +43,7 @@ PURE = (
     "engine/_events.py",
     "engine/_failure.py",
     "engine/_latency.py",
+    "engine/_lessons.py",
     "engine/_load.py",
     "engine/_names.py",
     "engine/_pacer.py",
@@ -55,6 +56,10 @@ PURE = (
     "engine/config/*.py",
     "engine/observers/recent.py",
     "transports/_anthropic.py",
+    "transports/_dialect.py",
+    "transports/_envelope.py",
+    "transports/_remedies.py",
+    "transports/chat/*.py",
     "transports/_classify.py",
     "transports/_http1.py",
     "transports/_outgoing.py",

@@ -5,12 +5,15 @@ from transports._anthropic import StreamError as StreamError
 from transports._catalogue import load_catalogue as load_catalogue
 from transports._classify import classify as classify
 from transports._local import answering as answering
+from transports._outgoing import anthropic as anthropic
+from transports._proxied import Proxied as Proxied
 from transports._rehearsal import FAULTS as FAULTS
 from transports._rehearsal import Rehearsal as Rehearsal
 from transports._rehearsal import Script as Script
 from transports._sse import Frame as Frame
 from transports._sse import SSEDecoder as SSEDecoder
 from transports._sse import SSEError as SSEError
-from transports._wire import AnthropicHTTP as AnthropicHTTP
+from transports._wire import WireHTTP as WireHTTP
+from transports.chat import openai_chat as openai_chat
 from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport

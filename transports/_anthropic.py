@@ -81,6 +81,11 @@ class AnthropicDecoder:
         self.complete = False  #: the message came to its proper end, with something in it
         self._run: bytes | None = None  # what a delta of the live block holds, where indexes agree
 
+    @property
+    def began(self) -> bool:
+        """Whether anything has been given out that may have been shown."""
+        return self._content
+
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """The events that `chunk` completes. Raises StreamError, SSEError."""
         piece = self._sse.take(chunk)

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from engine.config import Catalogue, Endpoint, Listing, Model, Wire
+import attrs
+
+from engine.config import Accent, Catalogue, Endpoint, Listing, Model, Switch, Thinking, Wire
 from policies import SCOPES, Capabilities, Price, Scope
 
 K = TypeVar("K", bound=str)
@@ -23,14 +25,20 @@ def load_catalogue() -> Catalogue:
     data = files("transports") / "catalogue"
     providers = tomllib.loads((data / "providers.toml").read_text("utf-8"))
     models = tomllib.loads((data / "models.toml").read_text("utf-8"))["models"]
-    rows = (_listing(id, row, models.get(id, "")) for id, row in providers["provider"].items())
-    return Catalogue.of(rows, providers["vendors"])
+    rows: dict[str, Listing] = {}
+    for id, row in providers["provider"].items():
+        rows[id] = _listing(id, row, models.get(id, ""), rows)
+    return Catalogue.of(rows.values(), providers["vendors"])
 
 
-def _listing(id: str, row: dict[str, Any], models: str) -> Listing:
+def _listing(id: str, row: dict[str, Any], models: str, before: Mapping[str, Listing]) -> Listing:
     given = dict(row)
+    like = before.get(given.pop("like", ""))
+    chat = _accent(like.chat if like else Accent(), given.pop("chat", {}))
     return Listing(
         id=id,
+        chat=chat,
+        chat_by_model={glob: _accent(chat, table) for glob, table in given.pop("chat_by_model", {}).items()},
         wires=_endpoints(given.pop("wires")),
         regions={name: _endpoints(wires) for name, wires in given.pop("regions", {}).items()},
         scope=_scope(given.pop("scope", None)),
@@ -45,7 +53,23 @@ _LISTS: Mapping[str, type[Any]] = {
     "base_url_env": tuple,
     "drop": frozenset,
     "quirks": frozenset,
+    "public_models": tuple,
 }
+#: Fields of an accent whose values are sets, where TOML has lists.
+_SETS = ("choices", "drop")
+
+
+def _accent(base: Accent, given: Mapping[str, Any]) -> Accent:
+    """An accent with a table's values on top. `stops = 0` is any number; `switch = {}` is none."""
+    values: dict[str, Any] = {name: frozenset(value) if name in _SETS else value for name, value in given.items()}
+    if "switch" in values:
+        switch = dict(values["switch"])
+        if "efforts" in switch:
+            switch["efforts"] = tuple(switch["efforts"])
+        values["switch"] = Switch(**switch) if switch else None
+    if values.get("stops") == 0:
+        values["stops"] = None
+    return attrs.evolve(base, **values)
 
 
 def _endpoints(wires: Mapping[Wire, Any]) -> dict[Wire, Endpoint]:
@@ -67,9 +91,9 @@ def _scope(given: Any) -> Scope | None:
 
 
 def _models(table: str) -> Iterator[Model]:
-    """One model a line: id, window, cap, abilities, price."""
+    """One model a line: id, window, cap, abilities, price, thinking."""
     for line in table.strip().splitlines():
-        id, context, max_output, can, price = line.split()
+        id, context, max_output, can, price, thinks = line.split()
         abilities = can.split(",")
         yield Model(
             id=id,
@@ -83,11 +107,30 @@ def _models(table: str) -> Iterator[Model]:
             ),
             price=_price(price),
             free=price == "free",
+            thinking=_thinking(thinks),
+            temperature="fixed" not in thinks.split(","),
         )
 
 
 def _count(text: str) -> int | None:
     return None if text == "-" else int(text)
+
+
+#: Words of the last column that are no effort.
+_THINKS = ("never", "always", "switch", "budget", "replay", "fixed")
+
+
+def _thinking(text: str) -> Thinking | None:
+    """How a model thinks; one whose thinking is not told of counts as unknown, not as one that does not think."""
+    if text == "-":
+        return None
+    words = text.split(",")
+    return Thinking(
+        toggle="switch" in words,
+        budget="budget" in words,
+        efforts=tuple(word for word in words if word not in _THINKS),
+        replay="replay" in words,
+    )
 
 
 def _price(text: str) -> Price | None:

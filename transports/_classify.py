@@ -13,8 +13,9 @@ Sources of the texts: the providers' own documentation and SDKs, as collected in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -22,6 +23,7 @@ import orjson
 
 from engine import Failure
 from policies import FailureKind
+from transports._remedies import cap_in, fields_in, names_in, room_in
 
 #: The most of an error body that is read, in bytes.
 MAX_ERROR_BYTES = 64 * 1024
@@ -82,26 +84,50 @@ _TOO_LONG = re.compile(
     re.I,
 )
 _CAP = re.compile(
-    r"max_(completion_)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed)|range of max_tokens|"
+    r"max_(completion_)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed|less than or equal)|range of max_tokens|"
     r"maximum allowed number of output",
     re.I,
 )
 _DEGRADED = re.compile(r"degraded function|engine_overloaded|overloaded|loading model|model busy", re.I)
 _DEGRADED_CODES = frozenset(["overloaded_error", "engine_overloaded_error", "engine_overloaded", "overloaded"])
 _DEGRADED_SENTENCE = re.compile(r"(Function id '[^']*': )?DEGRADED function")
+#: Under these statuses a host may refuse a field of the request. 404: OpenRouter has nobody who takes it.
+_NAMING = frozenset([400, 404, 422])
 _REDIRECTS = frozenset([301, 302, 303, 307, 308])
 _NUMBERS = re.compile(r"(?<![\d.])\d[\d,]{2,11}(?![\d.]*\d)")
 #: Where a text holds more than two numbers, the maximum is the one that stands like this.
 _MAXIMUM = re.compile(r"(?:maximum[\w' ]* length (?:is|of)|must be <=|>|model with) (\d[\d,]{2,11})(?!\d)", re.I)
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes, *, now_wall_s: float = 0.0) -> Failure:
+def classify(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now_wall_s: float = 0.0,
+    sent: Collection[str] = (),
+    max_tokens: int | None = None,
+) -> Failure:
     """The failure that an answer with an error status stands for. `headers` has lower-case names.
 
-    `now_wall_s` (seconds since the epoch) turns a date in Retry-After into a wait.
+    `now_wall_s` (seconds since the epoch) turns a date in Retry-After into a wait. `sent` names the fields that the
+    request can do without, `max_tokens` is the length of answer that was asked for.
     """
     words = _words(body, headers.get("content-type", ""))
     kind = _kind(status, words)
+    room = room_in(words.text) if kind in (FailureKind.CAP, FailureKind.TOO_LONG) else None
+    tokens = _tokens(words.message) if kind is FailureKind.TOO_LONG else None
+    cap: int | None = None
+    if room is not None:
+        kind = FailureKind.RESERVE if room.enough else FailureKind.TOO_LONG
+        cap = room.left if room.enough else None
+        tokens = (room.prompt + room.asked, room.window) if tokens is None or room.enough else tokens
+    elif kind is FailureKind.CAP:
+        cap = cap_in(words.message, max_tokens)
+    fields: frozenset[str] = frozenset()
+    if status in _NAMING and kind in (FailureKind.CLIENT, FailureKind.CAP, FailureKind.GONE):
+        fields = fields_in(words.text, sent, words.names)
+        kind = FailureKind.FIELD if fields else kind
     text = words.text or f"status {status} without a text"
     if status in _REDIRECTS:
         text = _redirect(headers.get("location", ""))
@@ -113,8 +139,30 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now_wall_s
         body=body if words.native else None,
         native=words.native,
         upstream_id=headers.get("request-id") or headers.get("x-request-id"),
-        tokens=_tokens(words.message) if kind is FailureKind.TOO_LONG else None,
+        tokens=tokens,
+        cap=cap,
+        fields=fields,
     )
+
+
+#: What an error inside an answer with status 200 may mean; whatever else it says, it is an error in the stream.
+_IN_STREAM = frozenset([FailureKind.TOO_LONG, FailureKind.RATE_LIMITED, FailureKind.QUOTA, FailureKind.AUTH])
+
+
+def classify_in_stream(payload: Mapping[str, Any]) -> Failure:
+    """The failure that an error stands for which comes with status 200, before any content.
+
+    `payload` is the whole object, in the provider's form or as an `error` event; `upstream` holds the provider's own.
+    """
+    error = payload.get("upstream") or payload.get("error", payload)
+    code = (error.get("status_code") or error.get("code")) if isinstance(error, dict) else None
+    body = orjson.dumps({"error": error})
+    stated = int(str(code)) if re.fullmatch(r"[45]\d\d", str(code)) else None
+    # One that states no status is judged by its words alone, those of a long prompt among them.
+    status = stated or (429 if _RATE.search(body.decode()) else 400)
+    failure = classify(status, {"content-type": "application/json"}, body)
+    kind = failure.kind if failure.kind in _IN_STREAM else FailureKind.ERROR_EVENT
+    return attrs.evolve(failure, kind=kind, status=200, body=None, native=False)
 
 
 @attrs.frozen
@@ -128,6 +176,8 @@ class _Words:
     message: str = ""
     codes: frozenset[str] = frozenset()
     native: bool = False
+    #: Fields that the error names apart from its words.
+    names: frozenset[str] = frozenset()
 
 
 def _kind(status: int, words: _Words) -> FailureKind:
@@ -136,7 +186,7 @@ def _kind(status: int, words: _Words) -> FailureKind:
     if status in (400, 402, 403, 422, 429) and _money(status, words) and not (rate and status == 429):
         return FailureKind.QUOTA
     if status in (400, 413, 422) and not rate:
-        if "max_tokens" in text and _CAP.search(text) and not _TOO_LONG.search(text):
+        if _CAP.search(text) and not _TOO_LONG.search(text):
             return FailureKind.CAP
         if _TOO_LONG.search(text):
             return FailureKind.TOO_LONG
@@ -197,6 +247,7 @@ def _words(body: bytes, content_type: str) -> _Words:
         given.get("message") or given.get("detail", ""),
         frozenset(given[k].lower() for k in ("type", "code", "status") if k in given),
         native=parsed.get("type") == "error" and isinstance(message, str) and isinstance(error.get("type"), str),
+        names=names_in(error),
     )
 
 

@@ -13,7 +13,11 @@ from collections.abc import Iterator
 import orjson
 
 from engine import JSON, Ask
-from engine.config import Auth
+from engine.config import ThinkingWish
+from transports._anthropic import AnthropicDecoder
+from transports._dialect import TooDeep as TooDeep
+from transports._dialect import Turn, answer_cap, head, message_id
+from transports._envelope import MARK_IN_BODY, opened
 
 #: The fields that every host on this wire is known to take.
 FIELDS = frozenset(
@@ -33,49 +37,48 @@ FIELDS = frozenset(
         "metadata",
     ]
 )
+#: Those among them that a request can do without, should a host refuse them.
+_OPTIONAL = frozenset(["metadata", "stop_sequences", "temperature", "thinking", "tool_choice", "top_k", "top_p"])
+#: The least budget of thinking that Anthropic takes, in tokens.
+LEAST_BUDGET = 1024
 _TOOL_FIELDS = ("name", "description", "input_schema", "cache_control")
 #: Blocks that only their own server understands.
 _FOREIGN_BLOCKS = frozenset(["server_tool_use", "container_upload", "mcp_tool_use", "search_result"])
 #: Claude Code's first system block. It differs between conversations and so defeats a host's prefix cache.
 _ATTRIBUTION = "x-anthropic-billing-header"
 
-_AUTH: dict[Auth, tuple[bytes, bytes]] = {
-    "x-api-key": (b"x-api-key", b""),
-    "bearer": (b"authorization", b"Bearer "),
-    "api-key": (b"api-key", b""),
-    "x-goog-api-key": (b"x-goog-api-key", b""),
-}
 #: Of the client's headers, those that Anthropic reads. Hosts that are not Anthropic get none.
 _FORWARDED = frozenset([b"x-app"])
 _FORWARDED_PREFIXES = (b"anthropic-", b"x-claude-code-")
 _VERSION = (b"anthropic-version", b"2023-06-01")
 
 
-class TooDeep(ValueError):
-    """A body nested deeper than is written: 254 levels, where 1024 are read."""
+def anthropic(ask: Ask) -> Turn:
+    """The dialect of wire `anthropic`."""
+    provider = ask.provider
+    decoder = AnthropicDecoder(
+        model=ask.request.model, message_id=message_id(ask), estimate=ask.request.need.input_tokens
+    )
+    return Turn(
+        url=joined(provider.url("messages"), ask.request.query, open_lists=provider.open_lists),
+        headers=headers(ask),
+        body=body(ask),
+        decoder=decoder,
+        # Anthropic itself is asked as the client asks, and the client mends what Anthropic refuses.
+        optional=frozenset() if provider.open_lists else _OPTIONAL,
+        max_tokens=answer_cap(ask),
+    )
 
 
 def headers(ask: Ask) -> list[tuple[bytes, bytes]]:
-    """The head's fields, the credential included. The client's own credential goes to nobody.
-
-    `Accept-Encoding: identity`, because a compressing peer holds an event back until it flushes.
-    """
-    out = [
-        (b"content-type", b"application/json"),
-        (b"accept", b"text/event-stream, application/json"),
-        (b"accept-encoding", b"identity"),
-        (b"user-agent", b"hedgerow"),
-    ]
+    """The head's fields, the credential included. The client's own goes to nobody but where it is configured."""
+    named: list[tuple[bytes, bytes]] = []
     if ask.provider.open_lists:
-        named = ((n, v) for n, v in ask.request.headers if n in _FORWARDED or n.startswith(_FORWARDED_PREFIXES))
-        out += [(n, v) for n, v in named if n != b"anthropic-auth-token"]
-    if not any(name == b"anthropic-version" for name, _ in out):
-        out.append(_VERSION)
-    if ask.key is not None and ask.provider.auth in _AUTH:
-        name, prefix = _AUTH[ask.provider.auth]
-        out.append((name, prefix + ask.key.reveal().encode("ascii")))
-    own = {name.lower().encode(): value.encode() for name, value in ask.provider.headers}
-    return [(name, value) for name, value in out if name not in own] + list(own.items())
+        some = ((n, v) for n, v in ask.request.headers if n in _FORWARDED or n.startswith(_FORWARDED_PREFIXES))
+        named = [(n, v) for n, v in some if n != b"anthropic-auth-token"]
+    if not any(name == b"anthropic-version" for name, _ in named):
+        named.append(_VERSION)
+    return head(ask, named)
 
 
 def body(ask: Ask) -> bytes:
@@ -83,24 +86,50 @@ def body(ask: Ask) -> bytes:
 
     Raises TooDeep for a body that could be read and cannot be written again.
     """
-    request, candidate = ask.request, ask.candidate
-    if (
-        ask.provider.open_lists
-        and request.stream
-        and candidate.model == request.body["model"]
-        and candidate.thinking is None
-    ):
-        return request.raw
+    request, candidate, provider = ask.request, ask.candidate, ask.provider
+    wish = ThinkingWish(enabled=False) if candidate.thinking is False else provider.thinking_for(candidate.model)
+    cap = answer_cap(ask)
     out = {**request.body, "model": candidate.model, "stream": True}
-    if candidate.thinking is False:
-        out.pop("thinking", None)
-        out.pop("context_management", None)
-    if not ask.provider.open_lists:
-        out = reduced(out, ask.provider.drop, ask.provider.quirks)
+    if cap < out["max_tokens"]:
+        out["max_tokens"] = cap
+    if wish is not None:
+        _think(out, wish)
+    if not provider.open_lists:
+        out = reduced(out, provider.drop | ask.learned.without, provider.quirks)
+    elif MARK_IN_BODY in request.raw:
+        # Thinking of hosts that sign nothing: Anthropic would refuse the whole conversation for it.
+        out["messages"] = [_signed_only(message) for message in out["messages"]]
+    elif out == {**request.body, "stream": True} and request.stream:
+        return request.raw
     try:
         return orjson.dumps(out)
     except orjson.JSONEncodeError as error:  # what was read from JSON can be at fault in no other way
         raise TooDeep("the body is nested too deeply") from error
+
+
+def _think(out: JSON, wish: ThinkingWish) -> None:
+    """The configuration's word on thinking, in place of the client's."""
+    if not wish.enabled:
+        out.pop("thinking", None)
+        out.pop("context_management", None)
+    elif wish.budget is not None:
+        budget = min(wish.budget, out["max_tokens"] - 1)
+        out["thinking"] = (
+            {"type": "enabled", "budget_tokens": budget} if budget >= LEAST_BUDGET else {"type": "disabled"}
+        )
+    elif not isinstance(out.get("thinking"), dict) or out["thinking"].get("type") == "disabled":
+        out["thinking"] = {"type": "adaptive"}
+
+
+def _signed_only(message: JSON) -> JSON:
+    """A message without the thinking that is in an envelope of ours. One of nothing else keeps a word for its place."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    kept = [block for block in content if opened(block.get("signature") or block.get("data")) is None]
+    if len(kept) == len(content):
+        return message
+    return {**message, "content": kept or [{"type": "text", "text": "(thought)"}]}
 
 
 def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset()) -> JSON:
@@ -123,7 +152,8 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
     thinking = out.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") == "adaptive":
         budget = min(8192, body["max_tokens"] // 2)
-        out["thinking"] = {"type": "enabled", "budget_tokens": budget} if budget >= 1024 else {"type": "disabled"}
+        on = budget >= LEAST_BUDGET
+        out["thinking"] = {"type": "enabled", "budget_tokens": budget} if on else {"type": "disabled"}
     choice = out.get("tool_choice")
     if (
         "no-named-tool-choice" in quirks
@@ -167,6 +197,9 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], flat: bool = False)
             continue
         if kind == "tool_reference":
             yield {"type": "text", "text": f"[tool available: {block.get('tool_name', '')}]"}
+        elif opened(block.get("signature") or block.get("data")) is not None:
+            if kind == "thinking" and str(block.get("thinking", "")).strip():
+                yield {**block, "signature": ""}  # these hosts want the words, and check no signature
         elif kind == "tool_result" and isinstance(block.get("content"), list):
             inner = list(_blocks(block["content"], drop))
             yield {**block, "content": "\n".join(b["text"] for b in inner if "text" in b) if flat else inner}

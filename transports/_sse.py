@@ -98,6 +98,8 @@ def split(piece: bytes) -> list[Frame]:
 
 
 def _frame(text: bytes) -> Frame | None:
+    if text.startswith(b"data: ") and b"\n" not in text and b"\r" not in text:
+        return Frame(b"", text[6:])  # what most hosts send, and nothing else
     whole = text.lstrip(b"\n") + b"\n\n"  # a blank line too many ends no frame and begins none
     plain = _PLAIN.match(whole)
     if plain is not None:

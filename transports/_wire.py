@@ -1,4 +1,4 @@
-"""One exchange with a provider that speaks HTTP: send, judge the head, hand over batches of events.
+"""One exchange with a provider that speaks HTTP, in whichever dialect: send, judge the head, hand over batches of events.
 
 A status of 200 is not yet an answer: it may hold an HTML page of a captive portal, a JSON error, nothing at all, or a whole
 JSON message where a stream was asked for. And every library below has its own exceptions. Both are settled here, so that
@@ -20,10 +20,11 @@ import orjson
 import trio
 
 from engine import Ask, AttemptError, Failure, Kind, StreamEvent, event
+from engine.config import Provider
 from policies import FailureKind
-from transports import _outgoing
-from transports._anthropic import AnthropicDecoder, StreamError
-from transports._classify import MAX_ERROR_BYTES, MAX_TEXT, classify
+from transports._anthropic import StreamError
+from transports._classify import MAX_ERROR_BYTES, MAX_TEXT, classify, classify_in_stream
+from transports._dialect import Decoder, Dialect, TooDeep, Turn, client_credentials
 from transports._sse import SSEError
 
 #: How long the body of an error may take, in seconds; its status alone says enough.
@@ -84,6 +85,7 @@ class _Keys:
     @classmethod
     def of(cls, ask: Ask) -> _Keys:
         whole = {key.reveal() for key in (ask.key, *ask.provider.keys) if key is not None}
+        whole |= {value.decode("latin-1") for _, value in client_credentials(ask)}
         values = whole | {value.removeprefix("Bearer ") for value in whole}
         return cls(tuple(sorted((v for v in values if len(v) >= _SHORTEST_KEY), key=len, reverse=True)))
 
@@ -110,11 +112,8 @@ class _Keys:
         message = self.struck_from(failure.message)[:MAX_TEXT]
         return AttemptError(attrs.evolve(failure, message=message, upstream_id=upstream_id))
 
-    def struck_from_events(self, events: list[StreamEvent]) -> list[StreamEvent]:
-        """An `error` event is the last one there is."""
-        if not events or events[-1].kind is not Kind.ERROR:
-            return events
-        return [*events[:-1], event(orjson.loads(self.struck_from(orjson.dumps(events[-1].payload).decode())))]
+    def struck_from_event(self, told: StreamEvent) -> StreamEvent:
+        return event(orjson.loads(self.struck_from(orjson.dumps(told.payload).decode())))
 
 
 @attrs.define(eq=False)
@@ -122,7 +121,7 @@ class HTTPExchange:
     """An answer that began with 200. `read` gives the events of one socket read."""
 
     _chunks: AsyncIterator[bytes]
-    _decoder: AnthropicDecoder
+    _decoder: Decoder
     _keys: _Keys
     _first: list[StreamEvent] = attrs.field(factory=list)
     _over: bool = False
@@ -135,12 +134,26 @@ class HTTPExchange:
             return None
         try:
             chunk = await anext(self._chunks, None)
+            began = self._decoder.began
             if chunk is None:
                 self._over = True
-                return self._keys.struck_from_events(self._decoder.finish()) or None
-            return self._keys.struck_from_events(self._decoder.feed(chunk))
+                return self._judged(self._decoder.finish(), began) or None
+            return self._judged(self._decoder.feed(chunk), began)
         except _CAUGHT as error:
             raise self._keys.struck_from_error(failure_of(error)) from error
+
+    def _judged(self, events: list[StreamEvent], began: bool) -> list[StreamEvent]:
+        """The events, of which an `error` is the last there is.
+
+        One that comes before anything else is a refusal with the wrong status, and means what its text says.
+        """
+        if not events or events[-1].kind is not Kind.ERROR:
+            return events
+        told = self._keys.struck_from_event(events[-1])
+        if not began and not any(e.content for e in events):
+            raise AttemptError(classify_in_stream(told.payload))
+        told.payload.pop("upstream", None)
+        return [*events[:-1], event(told.payload)]
 
     async def drain(self) -> None:
         """Read what is left after a whole message, briefly: usually the final empty chunk.
@@ -158,64 +171,63 @@ class HTTPExchange:
 
 
 @attrs.define(eq=False)
-class AnthropicHTTP:
-    """The transport of wire `anthropic`. `http` is what sends; `wall_s` gives the time of day for dates in headers."""
+class WireHTTP:
+    """The transport of one wire. `http` gives what sends to a provider; `wall_s` the time of day for dates in headers."""
 
-    http: httpx.AsyncBaseTransport
+    http: Callable[[Provider], httpx.AsyncBaseTransport]
     wall_s: Callable[[], float]
+    dialect: Dialect
 
     @asynccontextmanager
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
         """Send and await the head. Raises AttemptError for whatever is not the beginning of an answer."""
         keys = _Keys.of(ask)
+        turn = self._turn(ask)
         try:
-            response = await self.http.handle_async_request(self._request(ask))
+            response = await self.http(ask.provider).handle_async_request(_request(ask, turn))
         except _CAUGHT as error:
             raise keys.struck_from_error(failure_of(error)) from error
         try:
             if response.status_code != 200:
-                raise keys.struck_from_error(await self._refused(response, keys))
-            exchange = await self._exchange(ask, response, keys)
+                raise keys.struck_from_error(await self._refused(ask, turn, response, keys))
+            exchange = await self._exchange(turn, response, keys)
             yield exchange
             await exchange.drain()
         finally:
             await response.stream.aclose()  # type: ignore[union-attr]
 
-    def _request(self, ask: Ask) -> httpx.Request:
-        provider = ask.provider
-        url = _outgoing.joined(provider.url("messages"), ask.request.query, open_lists=provider.open_lists)
-        timeouts = {"connect": provider.connect_s, "write": provider.write_s, "read": None, "pool": None}
+    def _turn(self, ask: Ask) -> Turn:
         try:
-            return httpx.Request(
-                "POST",
-                url,
-                headers=_outgoing.headers(ask),
-                content=_outgoing.body(ask),
-                extensions={"timeout": timeouts},
-            )
-        except _outgoing.TooDeep as error:
+            return self.dialect(ask)
+        except TooDeep as error:
             raise AttemptError(Failure(kind=FailureKind.CLIENT, message=str(error), status=400)) from error
-        except (httpx.InvalidURL, ValueError) as error:
-            message = f"the request cannot be built: {type(error).__name__}"
-            raise AttemptError(Failure(kind=FailureKind.CONNECT, message=message)) from error
+        except ValueError as error:
+            raise AttemptError(_unbuildable(error)) from error
 
-    async def _refused(self, response: httpx.Response, keys: _Keys) -> Failure:
+    async def _refused(self, ask: Ask, turn: Turn, response: httpx.Response, keys: _Keys) -> Failure:
         body = b""
         with trio.move_on_after(ERROR_BODY_S):
             body = await _up_to(response, MAX_ERROR_BYTES, whole=False)
         headers = {k.lower(): v for k, v in response.headers.items()}
-        return classify(response.status_code, headers, keys.struck_from_body(body), now_wall_s=self.wall_s())
+        failure = classify(
+            response.status_code,
+            headers,
+            keys.struck_from_body(body),
+            now_wall_s=self.wall_s(),
+            sent=turn.optional,
+            max_tokens=turn.max_tokens,
+        )
+        if not body and response.status_code in _WORDLESS and _nearly_full(ask):
+            # Cerebras and Mistral say nothing at all of a prompt that is too long.
+            return attrs.evolve(failure, kind=FailureKind.TOO_LONG, message="refused without a word, near the window")
+        return failure
 
-    async def _exchange(self, ask: Ask, response: httpx.Response, keys: _Keys) -> HTTPExchange:
+    async def _exchange(self, turn: Turn, response: httpx.Response, keys: _Keys) -> HTTPExchange:
         encoding = response.headers.get("content-encoding", "identity")
         if encoding not in ("", "identity"):
             message = f"compressed ({encoding}) although not asked for"
             raise keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message))
-        decoder = AnthropicDecoder(
-            model=ask.request.model,
-            message_id=f"msg_{ask.request.id.removeprefix('req_')}",
-            estimate=ask.request.need.input_tokens,
-        )
+        decoder = turn.decoder
         chunks = aiter(response.stream)  # type: ignore[arg-type]
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in ("text/event-stream", ""):
@@ -225,25 +237,53 @@ class AnthropicHTTP:
         message = f"{content_type} instead of an event stream"
         raise keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message, status=200))
 
-    async def _whole(self, response: httpx.Response, decoder: AnthropicDecoder, keys: _Keys) -> list[StreamEvent]:
+    async def _whole(self, response: httpx.Response, decoder: Decoder, keys: _Keys) -> list[StreamEvent]:
         """A JSON body with status 200: a whole message, or an error that should have had another status."""
         try:
             body = await _up_to(response, MAX_WHOLE_BYTES, whole=True)
             parsed = orjson.loads(body) if body else None
-            if isinstance(parsed, dict) and "error" in parsed:
-                headers = {"content-type": "application/json"}
-                failure = attrs.evolve(classify(500, headers, keys.struck_from_body(body)), status=200)
-                raise AttemptError(attrs.evolve(failure, kind=FailureKind.ERROR_EVENT))
+            if isinstance(parsed, list) and len(parsed) == 1:
+                parsed = parsed[0]  # Gemini's errors come in a list
+            if isinstance(parsed, dict) and parsed.get("error"):
+                raise keys.struck_from_error(classify_in_stream(parsed))
             if not isinstance(parsed, dict):
                 kind = FailureKind.MALFORMED if body else FailureKind.EMPTY
                 raise AttemptError(Failure(kind=kind, message="a JSON answer that is not a message", status=200))
-            return decoder.whole(parsed)
+            events = decoder.whole(parsed)
+            if events and events[-1].kind is Kind.ERROR:
+                raise keys.struck_from_error(classify_in_stream(events[-1].payload))
+            return events
         except orjson.JSONDecodeError as error:
             raise AttemptError(
                 Failure(kind=FailureKind.MALFORMED, message="a body that is not JSON", status=200)
             ) from error
         except _CAUGHT as error:
             raise keys.struck_from_error(failure_of(error)) from error
+
+
+def _request(ask: Ask, turn: Turn) -> httpx.Request:
+    limits = ask.provider.timeouts_for(ask.candidate.model)
+    timeouts = {"connect": limits.connect_s, "write": limits.write_s, "read": None, "pool": None}
+    try:
+        return httpx.Request(
+            "POST", turn.url, headers=turn.headers, content=turn.body, extensions={"timeout": timeouts}
+        )
+    except (httpx.InvalidURL, ValueError) as error:
+        raise AttemptError(_unbuildable(error)) from error
+
+
+def _unbuildable(error: Exception) -> Failure:
+    return Failure(kind=FailureKind.CONNECT, message=f"the request cannot be built: {type(error).__name__}")
+
+
+#: Statuses with which a host may mean a prompt that is too long without saying so, and how near the window that is.
+_WORDLESS = frozenset([400, 413])
+_NEAR = 0.8
+
+
+def _nearly_full(ask: Ask) -> bool:
+    window = ask.learned.window or ask.provider.model(ask.candidate.model).capabilities.context
+    return window is not None and ask.request.need.input_tokens > _NEAR * window
 
 
 async def _up_to(response: httpx.Response, limit: int, *, whole: bool) -> bytes:

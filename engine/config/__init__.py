@@ -1,5 +1,14 @@
 """The configuration: read, checked, joined with the catalogue."""
 
+from engine.config._accent import EFFORT_BUDGET as EFFORT_BUDGET
+from engine.config._accent import Accent as Accent
+from engine.config._accent import Choice as Choice
+from engine.config._accent import SchemaProfile as SchemaProfile
+from engine.config._accent import Switch as Switch
+from engine.config._accent import Thinking as Thinking
+from engine.config._accent import ThinkingWish as ThinkingWish
+from engine.config._accent import effort_of as effort_of
+from engine.config._accent import nearest_effort as nearest_effort
 from engine.config._catalogue import Catalogue as Catalogue
 from engine.config._catalogue import Endpoint as Endpoint
 from engine.config._catalogue import Listing as Listing
@@ -19,5 +28,7 @@ from engine.config._schema import Provider as Provider
 from engine.config._schema import Route as Route
 from engine.config._schema import Secret as Secret
 from engine.config._schema import Server as Server
+from engine.config._schema import Settings as Settings
+from engine.config._schema import Timeouts as Timeouts
 from engine.config._schema import Wire as Wire
 from engine.config._schema import check_exposure as check_exposure

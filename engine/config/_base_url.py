@@ -67,3 +67,15 @@ def is_public(url: str) -> bool:
         return ip_address(host).is_global
     except ValueError:
         return "." in host and not host.endswith((".local", ".lan", ".internal", ".home.arpa", ".localhost"))
+
+
+def is_proxy(url: str) -> bool:
+    """Whether a text is the address of a proxy: HTTP or SOCKS 5, a host and a port."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and (parts.port or 0) > 0
+    except ValueError:
+        return False
+
+
+_PROXY_SCHEMES = frozenset(["http", "https", "socks5", "socks5h"])

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import attrs
 
+from engine.config._accent import Accent
 from engine.config._schema import REHEARSAL, Auth, Model, Wire
 from policies import Scope, Unlimited
 
@@ -78,6 +79,12 @@ class Listing:
     drop: frozenset[str] = frozenset()
     quirks: frozenset[str] = frozenset()
     counts_tokens: bool | None = None
+    chat: Accent = Accent()
+    chat_by_model: Mapping[str, Accent] = MappingProxyType({})
+    headers: Mapping[str, str] = _NOTHING
+    #: A bearer that everybody may send, and globs of the models it is good for.
+    public_key: str = ""
+    public_models: tuple[str, ...] = ()
 
 
 #: In process, keyless, always there: what answers on a machine where nothing is set up yet.

@@ -38,6 +38,8 @@ Text = NewType("Text", str)
 #: The name of an HTTP header that says nothing of credentials, and what such a header may hold.
 HeaderName = NewType("HeaderName", str)
 HeaderValue = NewType("HeaderValue", str)
+#: http://, https:// or socks5(h)://host:port, without a name and a password in it.
+ProxyUrl = NewType("ProxyUrl", str)
 #: A breaker's table, or "off".
 BreakerSetting = Breaker | Literal["off"]
 
@@ -66,8 +68,26 @@ class PriceTable:
 
 
 @attrs.frozen(kw_only=True)
+class ThinkingTable:
+    """`thinking = { enabled = true, budget = 8192 }`: it stands above what the client asks for."""
+
+    enabled: bool = True
+    budget: Tokens | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TimeoutsTable:
+    """`timeouts = { connect_s = 8, write_s = 10, first_content_s = 60, idle_s = 60 }`, any of them."""
+
+    connect_s: Seconds | None = None
+    write_s: Seconds | None = None
+    first_content_s: Seconds | None = None
+    idle_s: Seconds | None = None
+
+
+@attrs.frozen(kw_only=True)
 class ModelTable:
-    """`[providers.ID.models."NAME"]`: what is given here replaces what the catalogue says."""
+    """`[providers.ID.models."NAME"]`: what is given here replaces what the catalogue, or the provider's table, says."""
 
     context: Tokens | None = None
     max_output: Tokens | None = None
@@ -75,6 +95,10 @@ class ModelTable:
     images: bool | None = None
     documents: bool | None = None
     price: PriceTable | None = None
+    max_output_tokens: Tokens | None = None
+    thinking: ThinkingTable | None = None
+    headers: dict[HeaderName, HeaderValue] = attrs.field(factory=dict)
+    timeouts: TimeoutsTable = TimeoutsTable()
 
 
 @attrs.frozen(kw_only=True)
@@ -93,8 +117,13 @@ class ProviderTable:
     breaker: BreakerSetting | None = None
     headers: dict[HeaderName, HeaderValue] = attrs.field(factory=dict)
     open_lists: bool | None = None
-    connect_s: Seconds | None = None
-    write_s: Seconds | None = None
+    like: Text | None = None
+    public_key: bool = True
+    proxy: ProxyUrl | None = None
+    proxy_env: EnvName | None = None
+    max_output_tokens: Tokens | None = None
+    thinking: ThinkingTable | None = None
+    timeouts: TimeoutsTable = TimeoutsTable()
     models: dict[Text, ModelTable] = attrs.field(factory=dict)
 
     @property

@@ -14,12 +14,24 @@ from types import MappingProxyType
 
 import attrs
 
-from engine.config._base_url import from_environment, is_public, put_right
+from engine.config._accent import ThinkingWish
+from engine.config._base_url import from_environment, is_proxy, is_public, put_right
 from engine.config._catalogue import WIRE_AUTH, WIRE_PATHS, Catalogue, Endpoint, Listing
-from engine.config._file import File, ModelTable, ProviderTable
+from engine.config._file import File, ModelTable, ProviderTable, TimeoutsTable
 from engine.config._keys import keys_of, unsendable, unset
 from engine.config._problems import Findings, Path, either, nearest, quotable
-from engine.config._schema import SPOKEN, WIRES, Auth, Model, Provider, Secret, Wire, not_spoken
+from engine.config._schema import (
+    SPOKEN,
+    WIRES,
+    Auth,
+    Model,
+    Provider,
+    Secret,
+    Settings,
+    Timeouts,
+    Wire,
+    not_spoken,
+)
 from policies import Breaker, Capabilities, Concurrency, Price, Scope
 
 #: A model that fits on a desk serves few at once; more would only queue inside it, where no policy sees them.
@@ -99,8 +111,12 @@ class _One:
         wire, endpoint = self._endpoint()
         base, paths, no_base = self._address(wire, endpoint)
         variables, keys, auth = self._keys(endpoint)
+        public = self._public(variables, keys)
+        if public:
+            variables, auth = (), "none"
         scope: Scope = table.scope or row.scope or (LOCAL_SCOPE if self.local else DEFAULT_SCOPE)
         native = wire in ("anthropic", "rehearsal")
+        like = self._like()
         breaker = table.breaker if table.breaker is not None else "off" if wire == "rehearsal" else Breaker()
         because = (
             ("" if table.enabled else "it is switched off in the file")
@@ -121,7 +137,8 @@ class _One:
             auth=auth,
             keys=keys,
             keys_env=variables,
-            headers=tuple(table.headers.items()),
+            settings=attrs.evolve(_settings(table), headers=self._headers(public)),
+            proxy=self._proxy(),
             scope=scope,
             breaker=None if breaker == "off" else breaker,
             named=self.named,
@@ -135,7 +152,9 @@ class _One:
             quirks=row.quirks if native else frozenset(),
             counts_tokens=row.counts_tokens if native else None,
             wire_by_model={} if table.wire or table.base_url else row.wire_by_model,
-            **{k: v for k in ("connect_s", "write_s") if (v := getattr(table, k)) is not None},
+            chat=like.chat,
+            chat_by_model=like.chat_by_model,
+            open_models=row.public_models if public else None,
         )
 
     @property
@@ -152,9 +171,11 @@ class _One:
             error((*self.path, "region"), f"unknown region{nearest(table.region, regions)}; {allowed}")
         if table.region is not None and table.base_url is not None:
             error((*self.path, "region"), "base_url says where requests go: keep one of them")
-        if table.auth == "none" and table.keys:
-            error((*self.path, "auth"), "'none' sends no key, yet a variable with keys is named: remove one of them")
-        if table.auth not in (None, "none") and not table.keys and not self.row.env:
+        if table.auth in ("none", "client") and table.keys:
+            whose = "no key" if table.auth == "none" else "the client's own key"
+            text = f"'{table.auth}' sends {whose}, yet a variable with keys is named: remove one of them"
+            error((*self.path, "auth"), text)
+        if table.auth not in (None, "none", "client") and not table.keys and not self.row.env:
             error((*self.path, "auth"), f"'{table.auth}' sends a key, yet none is named: add keys_env")
         if "rehearsal" in self.row.wires and (table.base_url or table.keys):
             key = "base_url" if table.base_url else "keys_env"
@@ -200,8 +221,8 @@ class _One:
     def _keys(self, endpoint: Endpoint) -> tuple[tuple[str, ...], tuple[Secret, ...], Auth]:
         """Variables, keys and how they are sent. A key that may be missing leaves no variable behind to be missed."""
         row, table, environ = self.row, self.table, self.join.environ
-        if table.auth == "none":
-            return (), (), "none"
+        if table.auth in ("none", "client"):
+            return (), (), table.auth
         if table.keys is not None:
             variables: tuple[str, ...] = table.keys
         else:
@@ -219,6 +240,52 @@ class _One:
         if not keys and table.keys is None and (self.local or not row.env):
             return (), (), "none"
         return sent_alike if keys else variables, keys, auth
+
+    def _public(self, variables: tuple[str, ...], keys: tuple[Secret, ...]) -> str:
+        """The bearer that everybody may send, where there is no key: as good as none, so it counts only where named."""
+        row = self.row
+        unset_here = bool(variables) and not keys and self.table.keys is None
+        wanted = self.table.public_key and (self.named or row.id in self.join.mentioned)
+        return row.public_key if unset_here and wanted else ""
+
+    def _headers(self, public: str) -> tuple[tuple[str, str], ...]:
+        """The row's headers and the table's; the table's stand."""
+        given = {name.lower(): (name, value) for name, value in self.row.headers.items()}
+        if public:
+            given["authorization"] = ("authorization", f"Bearer {public}")
+        given |= {name.lower(): (name, value) for name, value in self.table.headers.items()}
+        return tuple(given.values())
+
+    def _proxy(self) -> Secret | None:
+        """Where requests go through. An address with a password in it comes from the environment."""
+        table, error = self.table, self.join.findings.error
+        if table.proxy is not None and table.proxy_env is not None:
+            error((*self.path, "proxy_env"), "proxy says the same: keep one of them")
+        if table.proxy is not None:
+            return Secret(table.proxy, "proxy")
+        if table.proxy_env is None:
+            return None
+        value = self.join.environ.get(table.proxy_env, "").strip()
+        if not value:
+            error((*self.path, "proxy_env"), f"{table.proxy_env} is not set: it holds the address of the proxy")
+            return None
+        if not is_proxy(value):
+            error((*self.path, "proxy_env"), f"{table.proxy_env} is not an address such as socks5://127.0.0.1:1080")
+            return None
+        return Secret(value, table.proxy_env)
+
+    def _like(self) -> Listing:
+        """The row whose ways with chat completions this provider has: its own, or the one that the table names."""
+        name = self.table.like
+        if name is None:
+            return self.row
+        rows = self.join.catalogue.providers
+        found = rows.get(self.join.catalogue.id_of(name))
+        if found is None:
+            known = (*rows, *self.join.catalogue.aliases)
+            text = f"unknown provider '{quotable(name)}'{nearest(name, known)}; a provider of the catalogue is expected"
+            self.join.findings.error((*self.path, "like"), text)
+        return found or self.row
 
     def _not_counted(self) -> str:
         """A variable that is set for another purpose is not an order to spend its owner's money here."""
@@ -243,8 +310,21 @@ class _One:
         return models
 
 
+def _settings(table: ProviderTable | ModelTable) -> Settings:
+    """What a table says of how requests are sent."""
+    given = table.thinking
+    wish = ThinkingWish(enabled=given.enabled, budget=given.budget) if given is not None else None
+    return Settings(
+        max_output_tokens=table.max_output_tokens,
+        thinking=wish,
+        headers=tuple(table.headers.items()),
+        timeouts=Timeouts(**{f.name: getattr(table.timeouts, f.name) for f in attrs.fields(TimeoutsTable)}),
+    )
+
+
 def _described(model: Model, table: ModelTable) -> Model:
     """A model as the catalogue has it, with what the file says of it on top."""
+    model = attrs.evolve(model, settings=_settings(table))
     given = {field.name: getattr(table, field.name) for field in attrs.fields(Capabilities)}
     can = attrs.evolve(model.capabilities, **{k: v for k, v in given.items() if v is not None})
     if table.price is None:

@@ -15,14 +15,15 @@ from typing import Literal
 
 import attrs
 
+from engine.config._accent import Accent, Thinking, ThinkingWish
 from policies import Breaker, Candidate, Capabilities, Concurrency, Policy, Price, Scope
 
 Wire = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal"]
 WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal")
-Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "none"]
-AUTHS: tuple[Auth, ...] = ("x-api-key", "bearer", "api-key", "x-goog-api-key", "none")
+#: How a key is sent; `client` passes on the client's own credential, `none` sends none.
+Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
 #: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset({"anthropic", "rehearsal"})
+SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "rehearsal"})
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -48,16 +49,50 @@ class Secret:
 
 
 @attrs.frozen(kw_only=True)
+class Timeouts:
+    """Seconds: for a connection, for each step of sending, for first content, for silence after it. None: not given."""
+
+    connect_s: float | None = None
+    write_s: float | None = None
+    first_content_s: float | None = None
+    idle_s: float | None = None
+
+    def over(self, other: Timeouts) -> Timeouts:
+        """These where they are given, `other`'s where not."""
+        given = {k: v for k, v in attrs.asdict(self).items() if v is not None}
+        return attrs.evolve(other, **given)
+
+
+#: How long a connection and each step of sending may take where nobody says otherwise.
+DEFAULT_TIMEOUTS = Timeouts(connect_s=8.0, write_s=10.0)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What a configuration may say of a provider as a whole, and of one of its models instead."""
+
+    max_output_tokens: int | None = None
+    thinking: ThinkingWish | None = None
+    #: Not in the repr: a person may have put into one what no other should read.
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    timeouts: Timeouts = Timeouts()
+
+
+@attrs.frozen(kw_only=True)
 class Model:
     """What the catalogue or the file knows of one model.
 
-    `price` is None where the price is unknown, and where there is none to pay, in which case `free` is True.
+    `price` is None where the price is unknown, and where there is none to pay, in which case `free` is True. `thinking`
+    is None where nothing is known of it, `temperature` False where the model takes no sampling parameters.
     """
 
     id: str
     capabilities: Capabilities = attrs.field(default=Capabilities())
     price: Price | None = None
     free: bool = False
+    thinking: Thinking | None = None
+    temperature: bool = True
+    settings: Settings = Settings()
 
 
 @attrs.frozen(kw_only=True)
@@ -77,8 +112,9 @@ class Provider:
     auth: Auth = "none"
     keys: tuple[Secret, ...] = ()
     keys_env: tuple[str, ...] = ()
-    #: Sent with every request. Not in the repr: a person may have put into one what no other should read.
-    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    settings: Settings = Settings()
+    #: The address of a proxy that requests go through; it may hold credentials.
+    proxy: Secret | None = None
     scope: Scope = attrs.field(default=Concurrency(limit=16))
     breaker: Breaker | None = attrs.field(default=Breaker())
     named: bool = False
@@ -97,8 +133,11 @@ class Provider:
     counts_tokens: bool | None = None
     #: Glob -> wire, first match wins, for a host that speaks a different wire for each model. Empty: `wire` for all.
     wire_by_model: Mapping[str, Wire] = MappingProxyType({})
-    connect_s: float = 8.0
-    write_s: float = 10.0
+    #: How this host speaks chat completions, and glob -> how it does for some of its models; the first match holds.
+    chat: Accent = Accent()
+    chat_by_model: Mapping[str, Accent] = MappingProxyType({})
+    #: Globs of the models that may be asked without a key; None where a key, or none, serves all of them.
+    open_models: tuple[str, ...] | None = None
 
     @property
     def usable(self) -> bool:
@@ -119,6 +158,8 @@ class Provider:
         """
         if self.unusable_because:
             return self.unusable_because
+        if self.open_models is not None and not any(fnmatchcase(model, glob) for glob in self.open_models):
+            return f"without a key only its free models answer ({', '.join(self.open_models)})"
         wire = self.wire_of(model)
         return "" if wire == self.wire else not_spoken(wire) if wire not in SPOKEN else f"it is asked on {wire} only"
 
@@ -130,6 +171,31 @@ class Provider:
     def model(self, id: str) -> Model:
         """The catalogue's row, or one that knows nothing: a model without a row is sent as written."""
         return self.models.get(id) or Model(id=id)
+
+    def accent(self, model: str) -> Accent:
+        """How this host wants chat completions for one of its models."""
+        return next((a for glob, a in self.chat_by_model.items() if fnmatchcase(model.lower(), glob)), self.chat)
+
+    def thinking_for(self, model: str) -> ThinkingWish | None:
+        """What the configuration says of thinking; the model's own word stands above the provider's."""
+        own = self.model(model).settings.thinking
+        return own if own is not None else self.settings.thinking
+
+    def headers_for(self, model: str) -> tuple[tuple[str, str], ...]:
+        """The headers sent with every request for this model."""
+        own = self.model(model).settings.headers
+        names = {name.lower() for name, _ in own}
+        return (*(h for h in self.settings.headers if h[0].lower() not in names), *own)
+
+    def timeouts_for(self, model: str) -> Timeouts:
+        """The time limits for this model: its own, the provider's, the usual ones."""
+        return self.model(model).settings.timeouts.over(self.settings.timeouts).over(DEFAULT_TIMEOUTS)
+
+    def max_output(self, model: str) -> int | None:
+        """The longest answer to ask for, in tokens: the least of what the configuration and the catalogue say."""
+        row = self.model(model)
+        said = (row.settings.max_output_tokens or self.settings.max_output_tokens, row.capabilities.max_output)
+        return min((tokens for tokens in said if tokens is not None), default=None)
 
 
 def not_spoken(wire: Wire) -> str:

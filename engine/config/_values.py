@@ -17,6 +17,7 @@ import attrs
 from cattrs import Converter
 
 from engine.config import _file as shape
+from engine.config._base_url import is_proxy
 from engine.config._problems import Path, either, found, looks_secret, nearest
 from policies import SCOPES, Breaker, Policy, Scope, Unlimited, arguments, policy_class
 
@@ -160,6 +161,18 @@ def base_url(value: Any, kind: Any = None) -> str:
     return value.rstrip("/")
 
 
+def _proxy_url(value: Any, _: Any) -> str:
+    if type(value) is not str:
+        raise Bad.expected("the address of a proxy", value)
+    if not is_proxy(value) or not re.fullmatch(r"[\x21-\x7e]+", value):
+        raise Bad(((), "expected http://, https://, socks5:// or socks5h:// with a host and a port"))
+    if "@" in value:
+        raise Bad(
+            ((), "an address here holds no password: put it in an environment variable and name that in proxy_env")
+        )
+    return value
+
+
 _NO_KEY = "a key never stands in this file: put it in an environment variable and name that in keys_env"
 #: Headers by which credentials are sent. A value for one of these would be a key in the file.
 _CREDENTIAL_HEADERS = frozenset(
@@ -255,6 +268,7 @@ def converter() -> Converter:
         shape.EnvNames: _env_names,
         shape.Bind: _bind,
         shape.BaseUrl: base_url,
+        shape.ProxyUrl: _proxy_url,
         shape.HeaderName: _header_name,
         shape.HeaderValue: _header_value,
     }

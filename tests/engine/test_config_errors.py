@@ -12,8 +12,8 @@ CATALOGUE = small()
 POLICIES = ", ".join(KINDS)
 SECTIONS = "server, providers, chains, routes, vendors"
 PROVIDER = (
-    "name, wire, base_url, region, keys_env, key_env, auth, enabled, scope, breaker, headers, open_lists, connect_s, "
-    "write_s, models"
+    "name, wire, base_url, region, keys_env, key_env, auth, enabled, scope, breaker, headers, open_lists, like, "
+    "public_key, proxy, proxy_env, max_output_tokens, thinking, timeouts, models"
 )
 WIRES = "'anthropic', 'openai-chat', 'openai-responses', 'gemini', 'ollama', 'zed' or 'rehearsal'"
 OWN = (
@@ -166,7 +166,7 @@ PROVIDERS = [
     ('[providers.paid.headers]\nx-y = "a\\nb"', "c.toml:2: providers.paid.headers.x-y: expected printable ASCII text"),
     (
         '[providers.paid]\nauth = "basic"',
-        "c.toml:2: providers.paid.auth: expected 'x-api-key', 'bearer', 'api-key', 'x-goog-api-key' or 'none', got 'basic'",
+        "c.toml:2: providers.paid.auth: expected 'x-api-key', 'bearer', 'api-key', 'x-goog-api-key', 'client' or 'none', got 'basic'",
     ),
     (
         '[providers.paid]\nauth = "none"\nkeys_env = "A"',
@@ -182,7 +182,7 @@ PROVIDERS = [
     ),
     (
         '[providers.paid]\nwire = "gemini"',
-        "c.toml:2: providers.paid.wire: 'paid' is asked on anthropic or openai-chat; for another wire give a base_url as well",
+        "c.toml:2: providers.paid.wire: 'paid' is asked on anthropic or openai-responses; for another wire give a base_url as well",
     ),
     (
         '[providers.mine]\nwire = "anthropic"\nbase_url = "x.org"',

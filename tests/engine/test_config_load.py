@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from engine.config import Config, ConfigError, Provider, Route, Server, check_exposure, load
+from engine.config import Config, ConfigError, Provider, Route, Server, Timeouts, check_exposure, load
 from policies import (
     Breaker,
     Candidate,
@@ -61,7 +61,7 @@ class TestUsable:
                 {"FREE_KEY": '"k"'},
                 "FREE_KEY holds characters that no key has: set it again, without quotes",
             ),
-            ("talker", "", {"TALKER_KEY": "k"}, "its wire openai-chat is not spoken by this version"),
+            ("talker", "", {"TALKER_KEY": "k"}, "its wire openai-responses is not spoken by this version"),
             ("signed", "", {"SIGNED_KEY": "k"}, "not supported: it needs signed requests"),
             ("anthropic", "", {}, "ANTHROPIC_API_KEY is not set"),
             (
@@ -123,7 +123,7 @@ class TestUsable:
         """A host that speaks a wire for each model is usable for some of them."""
         garden = provider("garden", "", {"GARDEN_KEY": "k"})
         assert garden.unusable_for("claude-x") == ""
-        assert garden.unusable_for("tomato") == "its wire openai-chat is not spoken by this version"
+        assert garden.unusable_for("tomato") == "its wire openai-responses is not spoken by this version"
         assert provider("garden").unusable_for("tomato") == "GARDEN_KEY is not set"
 
 
@@ -179,14 +179,14 @@ class TestEndpoint:
         garden = provider("garden")
         assert (garden.wire, garden.url("messages")) == ("anthropic", "https://garden.example/v1/messages")
         talker = provider("talker")
-        assert (talker.wire, talker.url("messages")) == ("openai-chat", "https://talker.example/v1/chat/completions")
+        assert (talker.wire, talker.url("messages")) == ("openai-responses", "https://talker.example/v1/responses")
 
     def test_a_wire_of_the_file_is_taken_as_written(self) -> None:
         """Even one that is not spoken: the provider stays listed and says so."""
-        found = provider("paid", '[providers.paid]\nwire = "openai-chat"', {"PAID_KEY": "k"})
-        assert found.wire == "openai-chat"
+        found = provider("paid", '[providers.paid]\nwire = "openai-responses"', {"PAID_KEY": "k"})
+        assert found.wire == "openai-responses"
         assert found.base_url == "https://paid.example/v1"
-        assert found.unusable_because == "its wire openai-chat is not spoken by this version"
+        assert found.unusable_because == "its wire openai-responses is not spoken by this version"
 
     def test_a_path_of_the_catalogue_may_be_absolute(self) -> None:
         """The models of one host are listed at another."""
@@ -203,7 +203,7 @@ class TestEndpoint:
         """A region that only speaks a wire of tomorrow is listed, not sent to another host."""
         found = provider("paid", '[providers.paid]\nregion = "plan"', {"PAID_KEY": "a"})
         assert found.base_url == "https://plan.paid.example/v1"
-        assert found.unusable_because == "its wire openai-chat is not spoken by this version"
+        assert found.unusable_because == "its wire openai-responses is not spoken by this version"
 
     def test_a_base_url_of_the_file_comes_with_the_wires_own_paths(self) -> None:
         """Nothing of the catalogue's host is left."""
@@ -264,7 +264,7 @@ class TestEndpoint:
         """What a host refuses in one format says nothing of another."""
         native = provider("paid")
         assert native.drop | native.quirks == {"document", "trailing-done"}
-        other = provider("paid", '[providers.paid]\nwire = "openai-chat"')
+        other = provider("paid", '[providers.paid]\nwire = "openai-responses"')
         assert not other.drop | other.quirks
 
     @pytest.mark.parametrize(
@@ -318,11 +318,13 @@ class TestProviderTable:
 
     def test_the_rest_of_a_table_arrives(self) -> None:
         """Name, headers and timeouts."""
-        text = '[providers.paid]\nname = "Ours"\nheaders = { X-Team = "a b" }\nconnect_s = 1\nwrite_s = 2.5'
+        text = (
+            '[providers.paid]\nname = "Ours"\nheaders = { X-Team = "a b" }\ntimeouts = { connect_s = 1, write_s = 2.5 }'
+        )
         found = provider("paid", text)
-        assert (found.name, found.headers) == ("Ours", (("X-Team", "a b"),))
-        assert (found.connect_s, found.write_s, found.named) == (1.0, 2.5, True)
-        assert (provider("paid").connect_s, provider("paid").named) == (8.0, False)
+        assert (found.name, found.headers_for("m")) == ("Ours", (("X-Team", "a b"),))
+        assert (found.timeouts_for("m"), found.named) == (Timeouts(connect_s=1.0, write_s=2.5), True)
+        assert (provider("paid").timeouts_for("m").connect_s, provider("paid").named) == (8.0, False)
 
     def test_providers_of_the_file_come_first(self) -> None:
         """In its order, then the catalogue's."""

@@ -22,6 +22,7 @@ EXPECTED = {
     "empty answer": ("next step", True, True, "nothing", "nothing"),
     "malformed answer": ("next step", True, True, "nothing", "nothing"),
     "prompt too long": ("bigger window", False, False, "nothing", "nothing"),
+    "no room for the answer": ("bigger window", False, False, "nothing", "lowered cap"),
     "max_tokens too high": ("next step", False, False, "nothing", "lowered cap"),
     "field not supported": ("next step", False, False, "nothing", "without the field"),
     "bad request": ("stop", False, False, "nothing", "nothing"),

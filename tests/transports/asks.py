@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from engine import Ask, Request, need_of
+from engine import Ask, Learned, Request, need_of
 from engine.config import Provider, Secret
 from policies import Candidate
 
@@ -34,6 +34,8 @@ def ask(
     headers: tuple[tuple[bytes, bytes], ...] = (),
     query: bytes = b"",
     key: str | None = None,
+    learned: Learned | None = None,
+    session: str = "",
     **provider: Any,
 ) -> Ask:
     """A request for candidate `host/<model>`. `provider` are fields of the provider."""
@@ -49,9 +51,10 @@ def ask(
     return Ask(
         request=Request(
             id="req_7", model=parsed["model"], body=parsed, raw=sent, need=need_of(parsed, sent), headers=headers,
-            query=query,
+            query=query, session=session,
         ),
         candidate=Candidate("host", model, thinking),
         provider=Provider(**settings),
         key=None if key is None else Secret(key, "HOST_API_KEY"),
+        learned=learned or Learned(),
     )  # fmt: skip

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import get_args
 
 import pytest
 
-from engine.config import WIRES, Catalogue, Listing, Model, load
+from engine.config import WIRES, Catalogue, Listing, Model, Thinking, load
 from engine.config._catalogue import WIRE_PATHS
-from engine.config._schema import AUTHS, QUIRKS
+from engine.config._schema import QUIRKS, Auth
 from policies import Capabilities, Price, Unlimited, Window
 from transports._catalogue import load_catalogue
 
@@ -43,7 +44,7 @@ def test_a_row_speaks_of_wires_and_ways_there_are(row: Listing) -> None:
         assert wires
         for wire, endpoint in wires.items():
             assert wire in WIRES
-            assert endpoint.auth in AUTHS
+            assert endpoint.auth in get_args(Auth)
             assert endpoint.paths.keys() <= WIRE_PATHS[wire].keys()
             assert re.fullmatch(r"https?://[^/ ]+(/[^ ?#]*[^/ ?#])?", endpoint.base)
             assert wire != "anthropic" or row.unsupported or not endpoint.base.endswith("/v1"), "the wire appends it"
@@ -83,6 +84,7 @@ def test_model_lines_are_read_column_by_column() -> None:
         id="claude-haiku-4-5",
         capabilities=Capabilities(context=200_000, max_output=64_000, tools=True, images=True, documents=True),
         price=Price(input=1, output=5),
+        thinking=Thinking(budget=True),
     )
     free = CATALOGUE.providers["zen"].models["big-pickle"]
     assert (free.free, free.price, free.capabilities.images) == (True, None, False)
@@ -131,7 +133,8 @@ MESSAGES = {
 @pytest.mark.parametrize(("id", "url"), MESSAGES.items())
 def test_native_hosts_are_asked_at_their_documented_address(id: str, url: str) -> None:
     """As their own documentation gives it, whole."""
-    provider = load("", file="", catalogue=CATALOGUE, environ={}).providers[id]
+    text = f'[providers.{id}]\nwire = "anthropic"'
+    provider = load(text, file="", catalogue=CATALOGUE, environ={}).providers[id]
     assert (provider.wire, provider.url("messages")) == ("anthropic", url)
 
 

@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from engine import Ask, AttemptError, Failure, Kind, StreamEvent
-from engine.config import Secret
+from engine.config import Secret, Settings, Timeouts
 from policies import FailureKind
 from tests.recordings import Recording, reading, recordings
 from tests.transports.anthropic_frames import END, START, STOP, delta, frame, raw_of, start, stop, stream
@@ -23,8 +23,9 @@ from tests.transports.faulty import answering, memory_network
 from transports._anthropic import StreamError
 from transports._classify import MAX_ERROR_BYTES, MAX_TEXT
 from transports._errors import mark_stale
+from transports._outgoing import anthropic
 from transports._sse import SSEError
-from transports._wire import ERROR_BODY_S, LAST_CHUNK_S, AnthropicHTTP, failure_of
+from transports._wire import ERROR_BODY_S, LAST_CHUNK_S, WireHTTP, failure_of
 from transports.http import StreamingTransport
 
 GOOD = stream(
@@ -92,7 +93,7 @@ async def exchanged(where: Host, **asked: Any) -> list[StreamEvent]:
     """All events of one exchange with this host; the body is closed exactly once, whatever happens."""
     events: list[StreamEvent] = []
     try:
-        async with AnthropicHTTP(where, lambda: 0.0).open(ask(**asked)) as upstream:
+        async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask(**asked)) as upstream:
             while (batch := await upstream.read()) is not None:
                 events += batch
             assert await upstream.read() is None
@@ -111,7 +112,7 @@ async def failure(where: Host, **asked: Any) -> Failure:
 async def failure_before(where: Host, asked: Ask) -> Failure:
     """That of an exchange which never came about."""
     with pytest.raises(AttemptError) as caught:
-        async with AnthropicHTTP(where, lambda: 0.0).open(asked):
+        async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(asked):
             raise AssertionError("entered")
     return caught.value.failure
 
@@ -122,7 +123,7 @@ class TestAnswers:
     async def test_the_events_of_a_read_are_one_batch(self) -> None:
         """So that they can go out in one write."""
         where = host(GOOD[:400], GOOD[400:])
-        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+        async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask()) as upstream:
             first, second = await upstream.read(), await upstream.read()
             assert await upstream.read() is None
         assert first
@@ -132,7 +133,9 @@ class TestAnswers:
     async def test_the_request_is_the_one_for_the_host(self) -> None:
         """Address, query, body, key and time limits."""
         where = host(GOOD)
-        await exchanged(where, key="sk-1", query=b"beta=true", connect_s=3.0, write_s=4.0)
+        await exchanged(
+            where, key="sk-1", query=b"beta=true", settings=Settings(timeouts=Timeouts(connect_s=3.0, write_s=4.0))
+        )
         (request,) = where.seen
         assert (request.method, str(request.url)) == ("POST", "http://host.test/v1/messages?beta=true")
         assert orjson.loads(request.content) == body()
@@ -160,10 +163,29 @@ class TestAnswers:
         found = reading(raw_of(await exchanged(where)))
         assert (found.faults, found.text, found.usage["output_tokens"]) == ([], "hi", 7)
 
-    async def test_an_error_event_is_an_event(self) -> None:
+    async def test_an_error_event_after_content_is_an_event(self) -> None:
         """What it means for the turn is judged where it is known what the client has seen."""
-        events = await exchanged(host(stream(START, {"type": "error", "error": {"type": "overloaded_error"}})))
-        assert [event.kind for event in events] == [Kind.MESSAGE_START, Kind.ERROR]
+        said = stream(START, start(0), delta(0, "hi"), {"type": "error", "error": {"type": "overloaded_error"}})
+        assert [event.kind for event in await exchanged(host(said))][-1] is Kind.ERROR
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            ({"type": "overloaded_error", "message": "Overloaded"}, FailureKind.ERROR_EVENT),
+            ({"type": "rate_limit_error", "message": "rate limit reached"}, FailureKind.RATE_LIMITED),
+            ({"type": "invalid_request_error", "message": "prompt is too long: 9000 tokens > 8000 maximum"},
+             FailureKind.TOO_LONG),
+            ({"code": 429, "message": "slow down"}, FailureKind.RATE_LIMITED),
+            ({"code": "insufficient_quota", "message": "no more"}, FailureKind.QUOTA),
+            ({"message": "whatever"}, FailureKind.ERROR_EVENT),
+        ],
+    )  # fmt: skip
+    async def test_an_error_event_before_content_means_what_it_says(
+        self, error: dict[str, Any], kind: FailureKind
+    ) -> None:
+        """It is a refusal with the wrong status."""
+        found = await failure(host(stream(START, {"type": "error", "error": error})))
+        assert (found.kind, found.status) == (kind, 200)
 
     @pytest.mark.parametrize("parts", [(), (b"",), (b": hello\n\n",)])
     async def test_an_empty_stream_has_no_events(self, parts: tuple[bytes, ...]) -> None:
@@ -221,7 +243,7 @@ class TestNoAnswers:
     async def test_a_broken_stream_is_a_failure_where_it_breaks(self, bad: bytes) -> None:
         """What came before it was good."""
         where = host(GOOD[:400], bad)
-        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+        async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask()) as upstream:
             assert await upstream.read()
             with pytest.raises(AttemptError) as caught:
                 await upstream.read()
@@ -241,7 +263,7 @@ class TestRefusals:
         """Which is given."""
         where = host(status=429, headers={"retry-after": "Fri, 15 Jan 2027 08:00:30 GMT"})
         with pytest.raises(AttemptError) as caught:
-            async with AnthropicHTTP(where, lambda: 1_800_000_000.0).open(ask()):
+            async with WireHTTP(lambda _: where, lambda: 1_800_000_000.0, anthropic).open(ask()):
                 raise AssertionError("entered")
         assert caught.value.failure.retry_after_s == 30
 
@@ -324,7 +346,7 @@ class TestExceptions:
         """A failure of the attempt, which quotes neither address nor key; nothing is sent."""
         where = host(GOOD)
         with pytest.raises(AttemptError) as caught:
-            async with AnthropicHTTP(where, lambda: 0.0).open(ask(**bad)):
+            async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask(**bad)):
                 raise AssertionError("entered")
         assert caught.value.failure.kind is FailureKind.CONNECT
         assert "secret" not in caught.value.failure.message
@@ -386,7 +408,7 @@ class TestKeys:
     async def test_an_error_event_is_cleared_of_it(self) -> None:
         """Payload and bytes."""
         error = {"type": "error", "error": {"type": "api_error", "message": f"no {SECRET}"}}
-        (*_, last) = await exchanged(host(stream(START, error)), key=SECRET)
+        (*_, last) = await exchanged(host(stream(START, start(0), delta(0, "hi"), error)), key=SECRET)
         assert (last.kind, last.payload["error"]["message"]) == (Kind.ERROR, "no [key]")
         assert SECRET.encode() not in last.raw
 
@@ -407,7 +429,7 @@ class TestLeaving:
         async with memory_network(answering(_chunked(GOOD), b"0\r\n\r\n")) as network:
             http = StreamingTransport(network=network)
             for _ in range(2):
-                async with AnthropicHTTP(http, lambda: 0.0).open(ask()) as upstream:
+                async with WireHTTP(lambda _: http, lambda: 0.0, anthropic).open(ask()) as upstream:
                     read: list[StreamEvent] = []
                     while not read or read[-1].kind is not Kind.MESSAGE_STOP:
                         read += await upstream.read() or []
@@ -417,14 +439,14 @@ class TestLeaving:
     async def test_a_body_without_end_is_left(self, autojump_clock: MockClock) -> None:
         """A quarter of a second is what a connection is worth."""
         where = host(GOOD, 1000.0, b"")
-        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+        async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask()) as upstream:
             await upstream.read()
         assert (trio.current_time(), where.body.closed) == (LAST_CHUNK_S, 1)
 
     @pytest.mark.parametrize(
         "said",
         [
-            stream(START, {"type": "error", "error": {"type": "overloaded_error", "message": "x"}}),
+            stream(START, start(0), delta(0, "hi"), {"type": "error", "error": {"type": "x", "message": "x"}}),
             stream(START, END, STOP),
             stream(START, start(0), delta(0, "half"), STOP),
             GOOD[:400],
@@ -436,7 +458,7 @@ class TestLeaving:
     ) -> None:
         """The next candidate is waiting already."""
         where = host(said, 1000.0, b"")
-        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+        async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask()) as upstream:
             await upstream.read()
         assert (trio.current_time(), where.body.closed) == (0.0, 1)
 
@@ -444,7 +466,7 @@ class TestLeaving:
     async def test_what_goes_wrong_after_the_end_is_nothing(self, rest: Exception) -> None:
         """The answer was whole."""
         where = host(GOOD, rest)
-        async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+        async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask()) as upstream:
             await upstream.read()
         assert where.body.closed == 1
 
@@ -453,7 +475,7 @@ class TestLeaving:
         """Cancelled, it reads nothing more."""
         where = host(1000.0) if wait == "body" else host(1000.0, status=500)
         with trio.move_on_after(1) as scope:
-            async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+            async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask()) as upstream:
                 await upstream.read()
         assert scope.cancelled_caught
         assert (trio.current_time(), where.body.closed) == (1.0, 1)
@@ -463,7 +485,7 @@ class TestLeaving:
         where = host(GOOD[:400], 1000.0)
 
         async def gives_up() -> None:
-            async with AnthropicHTTP(where, lambda: 0.0).open(ask()) as upstream:
+            async with WireHTTP(lambda _: where, lambda: 0.0, anthropic).open(ask()) as upstream:
                 await upstream.read()
                 raise ZeroDivisionError
 

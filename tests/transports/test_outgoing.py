@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from engine import Ask
-from engine.config import Auth
+from engine.config import Auth, Settings
 from tests.transports.asks import ask, body
 from transports import _outgoing
 from transports._outgoing import FIELDS, joined, reduced
@@ -143,7 +143,7 @@ class TestHead:
         asked = ask(headers=((b"anthropic-version", b"1"),))
         assert head(asked)[b"anthropic-version"] == b"1"
         own = (("Anthropic-Version", "2"), ("X-Title", "t"))
-        fields = head(attrs.evolve(asked, provider=attrs.evolve(asked.provider, headers=own)))
+        fields = head(attrs.evolve(asked, provider=attrs.evolve(asked.provider, settings=Settings(headers=own))))
         assert (fields[b"anthropic-version"], fields[b"x-title"]) == (b"2", b"t")
 
     @pytest.mark.parametrize(

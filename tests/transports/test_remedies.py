@@ -1,0 +1,119 @@
+"""Refusals that one more try can mend: what hosts say, and what is to be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from policies import FailureKind as Kind
+from tests.transports.test_classify import anthropic, of, openai
+from transports._classify import classify
+
+#: Texts of a prompt that fits, with too long an answer behind it: who says it, body, the answer that there is room for.
+RESERVE: list[tuple[str, int, Any, int]] = [
+    ("anthropic", 400, anthropic("invalid_request_error", "input length and `max_tokens` exceed context limit: "
+        "190000 + 20000 > 200000, decrease input length or `max_tokens` and try again"), 9744),
+    ("openai", 400, openai(
+        "This model's maximum context length is 131072 tokens. However, you requested 150000 tokens (100000 in the messages, "
+        "50000 in the completion). Please reduce the length of the messages or completion."), 30816),
+    ("openrouter", 400, openai(
+        "This endpoint's maximum context length is 128000 tokens. However, you requested about 140500 tokens (100000 of "
+        "text input, 10500 of tool input, 30000 in the output).", None, 400), 17244),
+    ("openrouter, no tools", 400, openai(
+        "This endpoint's maximum context length is 128000 tokens. However, you requested about 140500 tokens (110500 of "
+        "text input, 30000 in the output).", None, 400), 17244),
+    ("vllm", 400, openai("'max_tokens' or 'max_completion_tokens' is too large: 4096. This model's maximum "
+        "context length is 8192 tokens and your request has 6000 input tokens (4096 > 8192 - 6000)."), 1936),
+    ("vllm, new", 400, openai("This model's maximum context length is 8192 tokens. However, you requested 6000 output "
+        "tokens and your prompt contains at least 4000 input tokens.", "BadRequestError", 400), 3936),
+    ("sglang", 400, openai("Requested token count exceeds the model's maximum context length of 8192 tokens. You requested "
+        "a total of 9000 tokens: 4000 tokens from the input messages and 5000 tokens for the completion."), 3936),
+    ("tgi", 422, {"error_type": "validation", "error": "Input validation error: `inputs` tokens + `max_new_tokens` must be "
+        "<= 4096. Given: 2000 `inputs` tokens and 3000 `max_new_tokens`"}, 1840),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "cap"), [row[1:] for row in RESERVE], ids=[row[0] for row in RESERVE])
+def test_a_prompt_that_leaves_too_little_room(status: int, body: Any, cap: int) -> None:
+    """One more try with the answer that there is room for."""
+    failure = of(status, body)
+    assert (failure.kind, failure.cap) == (Kind.RESERVE, cap)
+
+
+#: Limits on the answer: what each host says, and the longest answer it gives. 100,000 tokens were asked for.
+CAPS: list[tuple[str, Any, int]] = [
+    ("anthropic", anthropic("invalid_request_error", "max_tokens: 100000 > 64000, which is the maximum allowed number of "
+        "output tokens for claude-sonnet-4-5"), 64_000),
+    ("deepseek", openai("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]"), 8192),
+    ("qwen", openai("Range of max_tokens should be [1, 65536]", None, "InvalidParameter"), 65_536),
+    ("openai", openai("max_tokens is too large: 100000. This model supports at most 16384 completion tokens, whereas you "
+        "provided 100000.", "invalid_request_error"), 16_384),
+    ("groq", openai("`max_completion_tokens` must be less than or equal to `8192`, the maximum value for "
+        "`max_completion_tokens` is less than the `context_window` for this model"), 8192),
+    ("no number", openai("max_tokens is too high"), 8192),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "cap"), [row[1:] for row in CAPS], ids=[row[0] for row in CAPS])
+def test_an_answer_that_may_not_be_so_long(body: Any, cap: int) -> None:
+    """One more try with the longest that there is."""
+    failure = classify(400, {}, orjson.dumps(body), max_tokens=100_000, sent={"max_tokens", "max_completion_tokens"})
+    assert (failure.kind, failure.cap) == (Kind.CAP, cap)
+
+
+#: Refusals of a field: who says it, status, body, the fields. The request had all of `SENT`.
+SENT = frozenset(
+    ["max_tokens", "stream_options", "parallel_tool_calls", "tool_choice", "reasoning_effort", "chat_template_kwargs", "stop",
+     "reasoning_content", "temperature", "top_k", "developer", "response_format", "reasoning", "prompt_cache_key"]
+)  # fmt: skip
+EXTRA = {"type": "extra_forbidden", "msg": "Extra inputs are not permitted"}
+FIELDS: list[tuple[str, int, Any, set[str]]] = [
+    ("openai, a recording", 400, {"error": {"message": "Unsupported parameter: 'stop' is not supported with this model.",
+        "type": "invalid_request_error", "param": "stop", "code": "unsupported_parameter"}}, {"stop"}),
+    ("openai, value", 400, {"error": {"message": "Unsupported value: 'temperature' does not support 0.5 with this model. Only "
+        "the default (1) value is supported.", "param": "temperature", "code": "unsupported_value"}}, {"temperature"}),
+    ("openai, the other cap", 400, {"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this "
+        "model. Use 'max_completion_tokens' instead.", "param": "max_tokens", "code": "unsupported_parameter"}},
+     {"max_tokens"}),
+    ("openai, unknown", 400, openai("Unrecognized request argument supplied: reasoning_effort"), {"reasoning_effort"}),
+    ("openai, role", 400, {"error": {"message": "Unsupported value: 'messages[0].role' does not support 'developer' with this "
+        "model.", "param": "messages[0].role", "code": "unsupported_value"}}, {"developer"}),
+    ("groq", 400, openai("property 'prompt_cache_key' is unsupported", "invalid_request_error"), {"prompt_cache_key"}),
+    ("google", 400, [{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "Invalid JSON payload received. "
+        "Unknown name \"parallel_tool_calls\": Cannot find field."}}], {"parallel_tool_calls"}),
+    ("mistral", 422, {"detail": [{**EXTRA, "loc": ["body", "stream_options"]}]}, {"stream_options"}),
+    ("fastapi, two", 422, {"detail": [{**EXTRA, "loc": ["body", "top_k"]},
+        {**EXTRA, "loc": ["body", "messages", 1, "reasoning_content"]}]}, {"top_k", "reasoning_content"}),
+    ("nim", 400, {"status": 400, "title": "Bad Request", "detail": "Unsupported parameter: chat_template"},
+     {"chat_template_kwargs"}),
+    ("openrouter", 404, {"error": {"code": 404, "message": "No endpoints found that support the provided 'tool_choice' value: "
+        "the parameter is not supported."}}, {"tool_choice"}),
+    ("openrouter, thinking", 400, {"error": {"code": 400, "message": "Reasoning is mandatory for this endpoint and cannot be "
+        "disabled."}}, {"reasoning"}),
+    ("deepseek, format", 400, openai("This response_format type is unavailable now: json_schema is not supported"),
+     {"response_format"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "fields"), [row[1:] for row in FIELDS], ids=[row[0] for row in FIELDS])
+def test_a_field_that_a_host_refuses(status: int, body: Any, fields: set[str]) -> None:
+    """One more try without it; what was not sent is not found."""
+    failure = classify(status, {}, orjson.dumps(body), sent=SENT)
+    assert (failure.kind, failure.fields) == (Kind.FIELD, fields)
+    assert classify(status, {}, orjson.dumps(body)).kind in (Kind.CLIENT, Kind.GONE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "messages.3.content: Input should be a valid string",
+        "Invalid schema for function 'get_temperature': unknown type",
+        "'temperature' must be between 0 and 2",
+        "tools.0.function.name: 'my-stop' is not allowed",
+    ],
+)
+def test_a_request_that_is_wrong_in_itself_is_the_clients(text: str) -> None:
+    """A name that is part of another, or a value that nobody takes, is no refusal of a field."""
+    assert classify(400, {}, orjson.dumps(openai(text)), sent=SENT).kind is Kind.CLIENT

@@ -1,0 +1,141 @@
+"""What a refusal asks to be changed: a shorter answer, or a request without some field.
+
+Such a 400 is no failure of anybody's: put right, the same request is answered. But each host words it in its own way, and
+a text may quote the request. So only fields that were really sent are looked for, only in sentences that refuse something,
+and the numbers are taken from sentences whose every number has a known meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+import attrs
+
+#: Room that is left between a prompt, its answer and the end of the window, in tokens.
+MARGIN = 256
+#: With less room than this for its answer a prompt counts as too long, in tokens.
+LEAST_ROOM = 1024
+#: What an answer is cut to where a host refuses its length and does not say what it takes, in tokens.
+A_SHORT_ANSWER = 8192
+
+
+@attrs.frozen
+class Room:
+    """A prompt and a window, in tokens, from a text that names both. `asked` is what the answer was to have."""
+
+    prompt: int
+    window: int
+    asked: int
+
+    @property
+    def left(self) -> int:
+        """What an answer may have."""
+        return self.window - self.prompt - MARGIN
+
+    @property
+    def enough(self) -> bool:
+        return self.left >= LEAST_ROOM
+
+
+_W, _P, _Q, _A = (rf"(?P<{name}>\d[\d,]{{0,11}})" for name in ("window", "prompt", "more", "asked"))
+_LENGTH = rf"maximum context length is {_W} tokens"
+#: Sentences that tell prompt and answer apart.
+_ROOMS = tuple(
+    re.compile(pattern, re.I | re.S)
+    for pattern in (
+        # Anthropic
+        rf"input length and `?max_tokens`? exceed context limit: {_P} \+ {_A} > {_W}",
+        # OpenAI, Azure, DeepSeek, older vLLM
+        rf"{_LENGTH}.{{0,80}}?requested (?:about )?[\d,]+ tokens \({_P} in the messages, {_A} in the completion",
+        # OpenRouter
+        rf"{_LENGTH}.{{0,80}}?\({_P} of text input, (?:{_Q} of tool input, )?{_A} in the output",
+        # vLLM
+        rf"{_LENGTH}.{{0,60}}?requested {_A} output tokens and your prompt contains (?:at least )?{_P} input",
+        rf"too large: {_A}\..{{0,40}}{_LENGTH} and your request has {_P} input tokens",
+        # SGLang
+        rf"maximum context length of {_W} tokens.{{0,80}}?: {_P} tokens from the input messages and {_A} tokens for the",
+        # TGI
+        rf"must be <= {_W}\. Given: {_P} `inputs` tokens and {_A} `max_new_tokens`",
+    )
+)
+
+
+def room_in(text: str) -> Room | None:
+    """The prompt and the window that a text names, where it tells the prompt from the answer."""
+    for pattern in _ROOMS:
+        if match := pattern.search(text):
+            found = {name: int(value.replace(",", "")) for name, value in match.groupdict().items() if value}
+            return Room(found["prompt"] + found.get("more", 0), found["window"], found["asked"])
+    return None
+
+
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]{0,11}(?![\w.]*\d)")
+
+
+def cap_in(text: str, asked: int | None) -> int | None:
+    """The longest answer that a host says it gives: the largest number in its text that is smaller than what was asked.
+
+    Where it names none, a short answer's length, if that is less than was asked.
+    """
+    if asked is None:
+        return None
+    numbers = [int(found.replace(",", "")) for found in _NUMBER.findall(text)]
+    smaller = [number for number in numbers if 16 <= number < asked]
+    return max(smaller, default=A_SHORT_ANSWER if asked > A_SHORT_ANSWER else None)
+
+
+#: How a host says that it refuses a field.
+_REFUSING = re.compile(
+    r"unsupported|not supported|does not support|doesn't support|no longer supported|unrecogni[sz]ed|unknown|"
+    r"not permitted|not allowed|extra (inputs?|fields?)|extra_forbidden|unexpected|cannot (be disabled|find field)|"
+    r"is mandatory|not available|deprecated|invalid (parameter|argument|field|value)|only .{0,40} (is|are) supported",
+    re.I,
+)
+_OTHER_CAP = re.compile(r"use '?`?max_(completion_)?tokens", re.I)
+_CAPS = frozenset(["max_tokens", "max_completion_tokens"])
+#: Fields whose refusal is worded with a part of their name, or with the name of what they hold.
+_ALSO_CALLED = {
+    "chat_template_kwargs": ("chat_template", "enable_thinking", "reasoning_budget"),
+    "reasoning_effort": ("reasoning.effort",),
+    "reasoning": ("reasoning",),
+    "thinking": ("thinking",),
+    "response_format": ("json_schema", "structured output", "structured outputs"),
+    "stream_options": ("include_usage",),
+    "developer": ("'developer'", "developer role", "role 'developer'"),
+}
+
+
+def fields_in(text: str, sent: Collection[str], named: Collection[str] = ()) -> frozenset[str]:
+    """The fields among those `sent` that a text refuses; `named` are names that the error states apart from its text."""
+    if not _REFUSING.search(text):
+        return frozenset()
+    found = {name for name in sent if name in named or _mentions(text, (name, *_ALSO_CALLED.get(name, ())))}
+    if _CAPS & found and not (
+        _CAPS & set(named) or _OTHER_CAP.search(text) or re.search("unsupported|unrecog", text, re.I)
+    ):
+        found -= _CAPS  # a cap that is refused for its value
+    return frozenset(found)
+
+
+def _mentions(text: str, names: Collection[str]) -> bool:
+    return any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text, re.I) for name in names)
+
+
+def names_in(error: Any) -> frozenset[str]:
+    """The field names that an error object states: `param`, and the places of a validation error."""
+    found: set[str] = set()
+    if isinstance(error, dict):
+        if isinstance(error.get("param"), str):
+            found.add(_root(error["param"]))
+        details = error.get("detail")
+        for detail in details if isinstance(details, list) else ():
+            place = detail.get("loc") if isinstance(detail, dict) else None
+            if isinstance(place, list):
+                found |= {part for part in place if isinstance(part, str)}
+    return frozenset(found)
+
+
+def _root(param: str) -> str:
+    return re.split(r"[.\[]", param, maxsplit=1)[0]

@@ -1,0 +1,194 @@
+"""A Messages request as a chat-completions request.
+
+Sent field by field to a host that has not heard of one of them, a request is refused whole. So nothing goes out but what
+OpenAI's description has and what the host's row adds; what a host was found to refuse is left out from then on; and what
+cannot be said on this wire is said in words.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+import orjson
+
+from engine import JSON, Ask
+from engine.config import Accent, Choice, Thinking
+from transports._dialect import TooDeep, answer_cap
+from transports.chat._content import system_text
+from transports.chat._effort import Wanted, merge, switched, wanted
+from transports.chat._history import History
+from transports.chat._tools import Toolbox, sendable_name
+
+#: Room that is left between a prompt, its answer and the end of the window, in tokens: estimates are rough.
+WINDOW_MARGIN = 256
+#: An answer is never asked to be shorter than this by an estimate alone, in tokens.
+LEAST_ANSWER = 1024
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def written(body: JSON) -> bytes:
+    """A body's bytes. Raises TooDeep for one that could be read and cannot be written."""
+    try:
+        text = orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise TooDeep("the body is nested too deeply") from error
+    # No host takes a NUL in a text, and tools print them.
+    return _NUL.sub(rb"\1\\ufffd", text) if rb"\u0000" in text else text
+
+
+def cap_of(ask: Ask) -> int:
+    """The longest answer to ask for, in tokens: also within what the model gives, and what its window has left.
+
+    The estimate of a prompt is rough, so it alone never cuts an answer below `LEAST_ANSWER`.
+    """
+    cap = answer_cap(ask)
+    model = ask.candidate.model
+    if (most := ask.provider.max_output(model)) is not None:
+        cap = min(cap, most)
+    window = ask.learned.window or ask.provider.model(model).capabilities.context
+    if window is not None:
+        left = window - ask.request.need.input_tokens - WINDOW_MARGIN
+        cap = min(cap, max(left, LEAST_ANSWER))
+    return max(1, cap)
+
+
+def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
+    """The body. `ask.learned.without` names what this candidate was found to refuse."""
+    body, accent, without = ask.request.body, toolbox.accent, ask.learned.without
+    model = ask.provider.model(ask.candidate.model)
+    want = wanted(body, twin=ask.candidate.thinking, configured=ask.provider.thinking_for(ask.candidate.model))
+    thinking = switched(want, accent.switch, model.thinking)
+    replays = _replays(accent, model.thinking, want) and accent.replay not in without
+    history = History(accent, model.capabilities, toolbox, ask.candidate.name, replays=replays)
+    words, form = _format(body, accent.format if "response_format" not in without else "prompt")
+    forcible = accent.choices if "tool_choice" not in without else frozenset[Choice]()
+    if want.on and accent.no_forced_while_thinking:
+        forcible -= {"required", "named"}
+    tools, choice, more_words = _tools(body, toolbox, forcible)
+    system = "\n\n".join(filter(None, (system_text(body.get("system")), words, more_words)))
+    role = "system" if {"developer", "role"} & without else accent.system_role
+    messages = [{"role": role, "content": system}] if system else []
+    out: JSON = {"model": ask.candidate.model, "messages": [*messages, *history.messages(body["messages"])]}
+    out[_cap_field(accent.cap, without)] = cap_of(ask)
+    out["stream"] = True
+    if accent.usage_option:
+        out["stream_options"] = {"include_usage": True}
+    out |= tools | choice | form | _sampling(ask, fixed=not model.temperature)
+    if accent.session and ask.request.session:
+        out[accent.session] = blake2b(ask.request.session.encode(), digest_size=16).hexdigest()
+    merge(out, accent.extra)
+    merge(out, thinking)
+    cap = _cap_field(accent.cap, without)
+    return {k: v for k, v in out.items() if k not in accent.drop and (k not in without or k == cap)}
+
+
+#: What it can be without, or say otherwise, where a host refuses it: fields of the body, and of messages in it.
+OPTIONAL = frozenset(
+    [
+        "chat_template_kwargs", "clear_thinking", "enable_thinking", "extra_content", "include_reasoning",
+        "max_completion_tokens", "max_tokens", "parallel_tool_calls", "parse_reasoning", "prefix", "partial",
+        "prompt_cache_key", "reasoning", "reasoning_content", "reasoning_details", "reasoning_effort", "reasoning_format",
+        "reasoning_split", "response_format", "stop", "stream_options", "temperature", "thinking", "thinking_budget",
+        "tool_choice", "tool_stream", "top_k", "top_p",
+    ]
+)  # fmt: skip
+
+
+def _replays(accent: Accent, thinking: Thinking | None, want: Wanted) -> bool:
+    """Whether a host gets its own earlier reasoning back. A model that is switched off has no use for it."""
+    if not accent.replay or (thinking is not None and thinking.toggle and not want.on):
+        return False
+    return accent.replay != "reasoning_content" or thinking is None or thinking.replay
+
+
+def _cap_field(usual: str, without: frozenset[str]) -> str:
+    """The name of the cap: the host's, or the other one where it has refused that."""
+    other = "max_completion_tokens" if usual == "max_tokens" else "max_tokens"
+    return other if usual in without and other not in without else usual
+
+
+def _sampling(ask: Ask, *, fixed: bool) -> JSON:
+    body, accent = ask.request.body, ask.provider.accent(ask.candidate.model)
+    out: JSON = {}
+    if not fixed:
+        temperature = body.get("temperature")
+        if isinstance(temperature, int | float) and not isinstance(temperature, bool):
+            out["temperature"] = min(float(temperature), accent.temperature_max)
+        if type(body.get("top_p")) in (int, float):
+            out["top_p"] = body["top_p"]
+        if accent.top_k and type(body.get("top_k")) is int:
+            out["top_k"] = body["top_k"]
+    stops = body.get("stop_sequences")
+    if isinstance(stops, list) and (some := [s for s in stops if isinstance(s, str) and s.strip()]):
+        out["stop"] = some[: accent.stops]
+    return out
+
+
+def _format(body: JSON, form: str) -> tuple[str, JSON]:
+    """Structured output: as the host's own field, and in words where that field does not hold the schema."""
+    output = body.get("output_config")
+    wanted_format = output.get("format") if isinstance(output, dict) else None
+    schema = wanted_format.get("schema") if isinstance(wanted_format, dict) else None
+    if not isinstance(schema, dict):
+        return "", {}
+    if form == "json_schema":
+        described = {"name": "answer", "schema": schema, "strict": _is_strict(schema)}
+        return "", {"response_format": {"type": "json_schema", "json_schema": described}}
+    words = (
+        f"Answer with one JSON object and nothing else. It must fit this JSON schema: {orjson.dumps(schema).decode()}"
+    )
+    return words, {"response_format": {"type": "json_object"}} if form == "json_object" else {}
+
+
+def _is_strict(schema: object) -> bool:
+    """Whether a schema is one that OpenAI's strict mode takes: closed objects whose every property is required."""
+    if isinstance(schema, list):
+        return all(map(_is_strict, schema))
+    if not isinstance(schema, dict):
+        return True
+    if schema.get("type") == "object" or "properties" in schema:
+        properties, required = schema.get("properties"), schema.get("required")
+        if not isinstance(properties, dict) or schema.get("additionalProperties") is not False:
+            return False
+        if not isinstance(required, list) or set(properties) - set(map(str, required)):
+            return False
+    return all(map(_is_strict, schema.values()))
+
+
+def _tools(body: JSON, toolbox: Toolbox, allowed: frozenset[Choice]) -> tuple[JSON, JSON, str]:
+    """The tools, how they are to be chosen, and in words what the host has no field for."""
+    accent = toolbox.accent
+    tools = list(toolbox.encoded())
+    given = body.get("tool_choice")
+    given = given if isinstance(given, dict) else {}
+    kind = given.get("type")
+    if not tools:
+        return {}, {}, ""
+    choice: JSON = {}
+    words = ""
+    if kind == "tool":
+        name = sendable_name(str(given.get("name", "")))
+        if "named" in allowed:
+            choice["tool_choice"] = {"type": "function", "function": {"name": name}}
+        else:
+            only = [tool for tool in tools if tool["function"]["name"] == name]
+            tools = only or tools
+            if "required" in allowed:
+                choice["tool_choice"] = accent.required
+            else:
+                words = f"Call the tool {name} now."
+    elif kind == "any":
+        if "required" in allowed:
+            choice["tool_choice"] = accent.required
+        else:
+            words = "Answer by calling one of the tools."
+    elif kind == "none":
+        if "none" not in allowed:
+            return {}, {}, ""
+        choice["tool_choice"] = "none"
+    elif kind == "auto" and "auto" in allowed:
+        choice["tool_choice"] = "auto"
+    if given.get("disable_parallel_tool_use") and accent.parallel:
+        choice["parallel_tool_calls"] = False
+    return {"tools": tools}, choice, words

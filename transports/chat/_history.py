@@ -1,0 +1,257 @@
+"""A conversation of Messages as a conversation of chat completions.
+
+Block by block the two look alike. They differ in what may follow what: here each call is answered by one message of its
+own, right behind the calls and before anything else, nobody else's result may stand there, and two turns of one role are
+refused by some hosts and read as two people by some models. Claude Code sends all of that: results behind text, results
+that were never made, system entries in the middle, user after user. So the conversation is first brought into turns, and
+each turn is written whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+import attrs
+import orjson
+
+from engine import JSON
+from engine.config import Accent
+from policies import Capabilities
+from transports._envelope import opened
+from transports.chat._content import INTERRUPTED, Reader, text_of
+from transports.chat._tools import Toolbox, sendable_name
+
+_BRIDGE = "Understood."
+_GO_ON = "Continue exactly where your last message stopped. Do not repeat any of it."
+_BEGINNING = "(the conversation begins with an answer)"
+_TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}", re.ASCII)
+#: Asks Gemini to do without the signature that a call from elsewhere cannot have.
+_NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+
+
+@attrs.define(eq=False)
+class _Turn:
+    """Everything that one side says before the other does."""
+
+    role: str
+    blocks: list[JSON] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class History:
+    """Writes messages for one candidate. `replays` says whether its own reasoning goes back to it."""
+
+    accent: Accent
+    can: Capabilities
+    toolbox: Toolbox
+    author: str
+    replays: bool = False
+
+    def messages(self, messages: list[JSON]) -> list[JSON]:
+        """The chat messages, without the system prompt."""
+        out: list[JSON] = []
+        calls: list[tuple[str, str]] = []  # ids of the last assistant turn's calls, theirs and the host's
+        made = 0
+        for turn in _turns(messages):
+            if turn.role == "assistant":
+                message, calls = self._assistant(turn, made)
+                made += len(calls)
+                out.append(message)
+            else:
+                out += self._user(turn, calls)
+                calls = []
+        out += [self._missing(id) for _, id in calls]
+        if out and out[0]["role"] == "assistant":
+            out.insert(0, {"role": "user", "content": _BEGINNING})
+        return self._ended(out)
+
+    # One turn.
+
+    def _assistant(self, turn: _Turn, made: int) -> tuple[JSON, list[tuple[str, str]]]:
+        texts = [text_of(block) for block in turn.blocks if block.get("type") != "tool_use"]
+        used = [block for block in turn.blocks if block.get("type") == "tool_use"]
+        text = "\n\n".join(text for text in texts if text.strip())
+        theirs = [str(block.get("id", "")) for block in used]
+        ids = [self._id(id, made + n, used[n]) for n, id in enumerate(_distinct(theirs))]
+        message: JSON = {"role": "assistant", "content": text}
+        if used:
+            extras = self._extras(turn.blocks)
+            message["tool_calls"] = [
+                self._call(block, id, extras.get(str(n))) for n, (block, id) in enumerate(zip(used, ids, strict=True))
+            ]
+            if not text and self.accent.null_content:
+                message["content"] = None
+        if self.replays and (used or self.accent.replay_on == "every-turn"):
+            self._replay(message, turn.blocks)
+        return message, list(zip(theirs, ids, strict=True))
+
+    def _call(self, block: JSON, id: str, extra: Any) -> JSON:
+        name, given = str(block.get("name", "")), block.get("input")
+        arguments = self.toolbox.arguments_out(name, given if isinstance(given, dict) else {"value": given})
+        text = orjson.dumps(arguments).decode()
+        call: JSON = {"id": id, "type": "function", "function": {"name": sendable_name(name) or "_", "arguments": text}}
+        if self.accent.thought_signatures:
+            call["extra_content"] = extra or _NO_SIGNATURE
+        return call
+
+    def _user(self, turn: _Turn, calls: list[tuple[str, str]]) -> Iterator[JSON]:
+        """Results first, in the order of the calls; then what a tool message cannot hold; then the user's own words."""
+        reader = Reader(self.accent, self.can)
+        results: dict[str, JSON] = {}
+        parts: list[JSON] = []
+        for block in turn.blocks:
+            if block.get("type") != "tool_result":
+                part = reader.part(block)
+                parts += [part] if part else []
+                continue
+            id = str(block.get("tool_use_id", ""))
+            if any(id == theirs for theirs, _ in calls) and id not in results:
+                results[id] = block
+            else:
+                text, shown = reader.result(block, 1)
+                parts += [{"type": "text", "text": f"[result of an earlier tool call]\n{text}"}, *shown]
+        below: list[JSON] = []
+        answers: list[JSON] = []
+        for number, (theirs, id) in enumerate(calls, start=1):
+            if theirs not in results:
+                answers.append(self._missing(id))
+                continue
+            text, shown = reader.result(results.pop(theirs), number)
+            answers.append({"role": "tool", "tool_call_id": id, "content": text})
+            if shown:
+                below += [{"type": "text", "text": f"[what tool result {number} shows]"}, *shown]
+        if answers and parts and self.accent.text_after_results == "fold":
+            parts = self._folded(answers[-1], parts)
+        yield from answers
+        if below or parts:
+            if answers and self.accent.bridge:
+                yield {"role": "assistant", "content": _BRIDGE}
+            yield {"role": "user", "content": reader.content([*below, *parts])}
+
+    def _folded(self, answer: JSON, parts: list[JSON]) -> list[JSON]:
+        """Texts go to the end of the last tool message, so that the model's reasoning is not taken for an old turn's."""
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        answer["content"] = "\n\n".join([answer["content"], *texts])
+        return [part for part in parts if part["type"] != "text"]
+
+    def _missing(self, id: str) -> JSON:
+        return {"role": "tool", "tool_call_id": id, "content": INTERRUPTED}
+
+    def _ended(self, out: list[JSON]) -> list[JSON]:
+        """An assistant turn at the end is a beginning to be continued, which this wire says in different ways."""
+        if not out or out[-1]["role"] != "assistant":
+            return out
+        match self.accent.prefill:
+            case "prefix" | "partial" as flag:
+                out[-1] = {**out[-1], flag: True}
+            case "instruct":
+                out.append({"role": "user", "content": _GO_ON})
+        return out
+
+    # What must come back.
+
+    def _replay(self, message: JSON, blocks: list[JSON]) -> None:
+        """The reasoning of an assistant turn, where its host wants it back."""
+        thoughts = [b for b in blocks if b.get("type") == "thinking" and isinstance(b.get("thinking"), str)]
+        text = "\n".join(block["thinking"] for block in thoughts if block["thinking"].strip())
+        match self.accent.replay:
+            case "reasoning_content" | "reasoning" as field:
+                message[field] = text
+            case "reasoning_details":
+                if details := self._details(blocks):
+                    message["reasoning_details"] = details
+            case "parts" if text:
+                thought = {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
+                said = [{"type": "text", "text": message["content"]}] if message["content"] else []
+                message["content"] = [thought, *said]
+            case "tags" if text:
+                message["content"] = f"<think>\n{text}\n</think>\n\n{message['content'] or ''}"
+
+    def _details(self, blocks: list[JSON]) -> list[JSON]:
+        """The details as the host gave them: from its own envelopes, the text put back where it was taken out."""
+        found: list[JSON] = []
+        for block in blocks:
+            sealed = opened(block.get("signature") or block.get("data"))
+            if sealed is None or sealed.author != self.author:
+                continue
+            for detail in _objects(sealed.state.get("details")):
+                bare = detail.get("type") == "reasoning.text" and "text" not in detail
+                found.append({**detail, "text": block.get("thinking", "")} if bare else detail)
+        return found
+
+    def _extras(self, blocks: list[JSON]) -> JSON:
+        """What came with this turn's calls and must go back with them, by the call's number."""
+        if not self.accent.thought_signatures:
+            return {}
+        for block in blocks:
+            sealed = opened(block.get("data"))
+            if sealed is not None and sealed.author == self.author and isinstance(sealed.state.get("calls"), dict):
+                return dict(sealed.state["calls"])
+        return {}
+
+    def _id(self, id: str, number: int, block: JSON) -> str:
+        """A call's id in the form of the host. The same id always gives the same, so that caches hold."""
+        match self.accent.tool_ids:
+            case "alnum9":
+                digest = blake2b(id.encode(), digest_size=8).digest()
+                return _alphanumeric(int.from_bytes(digest, "big"), 9)
+            case "kimi":
+                return f"functions.{sendable_name(str(block.get('name', '')))}:{number}"
+        return id if _TOOL_ID.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
+
+
+def _turns(messages: list[JSON]) -> Iterator[_Turn]:
+    """User and assistant in turn, empty blocks left out; an entry of role `system` is the user's, where it stands.
+
+    A turn of the assistant that says nothing and calls nothing is no turn.
+    """
+    pending: _Turn | None = None
+    for message in messages:
+        role = "assistant" if message.get("role") == "assistant" else "user"
+        blocks = [block for block in _blocks(message.get("content")) if not _is_empty(block)]
+        if role == "assistant" and all(b.get("type") in ("thinking", "redacted_thinking") for b in blocks):
+            continue
+        if not blocks:
+            continue
+        if pending is not None and pending.role == role:
+            pending.blocks += blocks
+        else:
+            if pending is not None:
+                yield pending
+            pending = _Turn(role, blocks)
+    if pending is not None:
+        yield pending
+
+
+def _blocks(content: Any) -> list[JSON]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return _objects(content)
+
+
+def _objects(value: Any) -> list[JSON]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _is_empty(block: JSON) -> bool:
+    text = block.get("text")
+    return block.get("type") == "text" and not (isinstance(text, str) and text.strip())
+
+
+def _distinct(ids: list[str]) -> list[str]:
+    """The ids of one turn, no two alike: a client may send two calls under one id, and no host takes them."""
+    return [id if id not in ids[:n] else f"{id}#{n}" for n, id in enumerate(ids)]
+
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _alphanumeric(number: int, length: int) -> str:
+    out = ""
+    for _ in range(length):
+        number, digit = divmod(number, len(_ALPHABET))
+        out += _ALPHABET[digit]
+    return out
