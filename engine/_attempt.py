@@ -27,7 +27,7 @@ from engine._relay import Relay
 from engine._request import Request
 from engine._stream import Kind, MalformedEvent, StreamEvent
 from engine.config import Provider
-from policies import VERDICTS, FailureKind, Limits, Outcome, Step
+from policies import VERDICTS, FailureKind, Outcome, Step
 
 #: HTTP exchanges one attempt may hold: enough for a stale connection and two refused keys, or for two repairs.
 MAX_TRIES = 3
@@ -45,8 +45,6 @@ class Host(Protocol):
     request: Request
     reply: Reply
 
-    @property
-    def limits(self) -> Limits: ...
     @property
     def outcome(self) -> Outcome: ...
     @property
@@ -233,7 +231,7 @@ class Attempt:
             )
         )
         self._quiet_since = at
-        host.start_soon(lambda: self._watch_for_silence(host.limits.idle_s))
+        host.start_soon(lambda: self._watch_for_silence(self.step.idle_s))
         host.showed_content(self)
 
     async def _show(self, host: Host, out: list[StreamEvent]) -> None:
@@ -269,7 +267,7 @@ class Attempt:
 
     def _timed_out(self, host: Host) -> Failure:
         if self._fell_silent:
-            return Failure(kind=FailureKind.IDLE_TIMEOUT, message=f"silent for {host.limits.idle_s:g} s")
+            return Failure(kind=FailureKind.IDLE_TIMEOUT, message=f"silent for {self.step.idle_s:g} s")
         message = f"no content within {self.step.first_content_s:g} s"
         return Failure(kind=FailureKind.FIRST_CONTENT_TIMEOUT, message=message)
 

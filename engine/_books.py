@@ -67,6 +67,7 @@ class Books:
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         window_wait_s, headroom = self.scopes.window(provider.id, key, at)
         because = provider.unusable_for(candidate.model)
+        timeouts = provider.timeouts_for(candidate.model)
         return Facts(
             usable=not because,
             unusable_because=because,
@@ -85,6 +86,8 @@ class Books:
             window_wait_s=window_wait_s,
             headroom=headroom,
             free_slots=self.scopes.free_slots(provider.id, key),
+            first_content_s=timeouts.first_content_s,
+            idle_s=timeouts.idle_s,
         )
 
     def _key(self, provider: Provider, at: float) -> int:

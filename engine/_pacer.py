@@ -74,12 +74,13 @@ class Pacer:
     def __attrs_post_init__(self) -> None:
         self._pending = deque(step for step in self.plan.steps if step.not_before_s <= 0)
         self._parked = [(self.began_at + s.not_before_s, s) for s in self.plan.steps if s.not_before_s > 0]
-        lifted, charge = self.plan.lifted, self._pace()
+        lifted, limits, charge = self.plan.lifted, self.plan.limits, self._pace()
         for skip in self.plan.skipped:
             if skip.wait_s is not None:
                 step = Step(
                     candidate=skip.candidate,
-                    first_content_s=self.plan.limits.fallback_first_content_s,
+                    first_content_s=limits.within(skip.first_content_s, "fallback_first_content_s"),
+                    idle_s=limits.within(skip.idle_s, "idle_s"),
                     charge=charge,
                     unlimited=skip.candidate.provider in lifted,
                 )

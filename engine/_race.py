@@ -289,13 +289,21 @@ class Race:
         estimate, window = self.request.need.input_tokens, self._window(step) or self.request.need.input_tokens
         return attrs.evolve(failure, tokens=(max(estimate, window + 1), window))
 
+    def length(self) -> tuple[int, int]:
+        """The prompt as estimated, and the largest window of the chain's candidates, in tokens."""
+        windows = [self._window_of(candidate) or 0 for candidate in self.plan.chain]
+        return self.request.need.input_tokens, max(windows, default=0)
+
     def _costs(self, candidate: Candidate) -> bool:
         price = self.config.providers[candidate.provider].model(candidate.model).price
         return price is not None and (price.input > 0 or price.output > 0)
 
     def _window(self, step: Step) -> int | None:
-        learned = self.learned(step).window
-        return learned or self.provider(step).model(step.candidate.model).capabilities.context
+        return self._window_of(step.candidate)
+
+    def _window_of(self, candidate: Candidate) -> int | None:
+        learned = self.books.lessons.of(candidate).window
+        return learned or self.config.providers[candidate.provider].model(candidate.model).capabilities.context
 
     # What an attempt asks of its race.
 

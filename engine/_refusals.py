@@ -55,17 +55,21 @@ _HEALED = frozenset([FailureKind.CAP, FailureKind.FIELD])
 _PERMANENT = {FailureKind.AUTH: 401, FailureKind.QUOTA: 402, FailureKind.GONE: 404}
 
 
-def exhausted(plan: Plan, faults: Sequence[Fault], skips: Sequence[Skip], waits_s: Sequence[float]) -> Refusal:
+def exhausted(
+    plan: Plan, faults: Sequence[Fault], skips: Sequence[Skip], waits_s: Sequence[float], length: tuple[int, int]
+) -> Refusal:
     """The answer for a chain that is used up.
 
     `faults` are the attempts that failed, `skips` the candidates found busy at their launch, `waits_s` the seconds after
-    which each merely busy candidate is back.
+    which each merely busy candidate is back, `length` the prompt as estimated and the largest window, in tokens.
     """
     ours = _clients_fault(faults) or _too_long(faults)
     if ours is not None:
         return ours
     message = _explanation(plan, faults, skips)
     passed = (*plan.skipped, *skips)
+    if not faults and passed and all(s.status == 413 for s in passed):
+        return _prompt_too_long(max(length[0], length[1] + 1), length[1])
     if not any(s.soft for s in passed) and all(f.failure.kind in _PERMANENT for f in faults):
         return _lasting(message, {_PERMANENT[f.failure.kind] for f in faults} | {s.status for s in passed if s.status})
     limited = all(f.failure.kind is FailureKind.RATE_LIMITED for f in faults)
@@ -120,7 +124,11 @@ def _too_long(faults: Sequence[Fault]) -> Refusal | None:
     largest = max(faults, key=lambda f: f.failure.tokens[1] if f.failure.tokens else 0)
     if largest.failure.tokens is None:
         return Refusal(status=400, type=error_type(400), message="prompt is too long")
-    needed, maximum = largest.failure.tokens
+    return _prompt_too_long(*largest.failure.tokens)
+
+
+def _prompt_too_long(needed: int, maximum: int) -> Refusal:
+    """In Anthropic's own words: Claude Code compacts the conversation when it reads exactly these."""
     message = f"prompt is too long: {needed} tokens > {maximum} maximum"
     return Refusal(status=400, type=error_type(400), message=message)
 

@@ -168,7 +168,7 @@ class Router:
         else:
             now = trio.current_time()
             waits_s = [max(0.0, ready_at - now) for ready_at, _ in race.pacer.waiting()]
-            refusal = _refusals.exhausted(race.plan, race.faults, race.skips, waits_s)
+            refusal = _refusals.exhausted(race.plan, race.faults, race.skips, waits_s, race.length())
         await race.reply.refuse(refusal)
         return "refused", refusal.status
 

@@ -120,6 +120,9 @@ class Facts:
     window_wait_s: float = 0.0
     headroom: float = 1.0
     free_slots: int | None = None
+    #: The candidate's own time limits, where it has any: to first content, and of silence after it.
+    first_content_s: float | None = None
+    idle_s: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -33,14 +33,15 @@ class Step:
     """One candidate's place in the plan.
 
     `patience_s` is how long after this step's launch the next may start although this one has not failed: None waits
-    for a failure (sequence), a number is a hedge, 0 is a race. `first_content_s` bounds the wait for first content.
-    `not_before_s` holds the launch back, in seconds from the making of the plan. `unlimited` lifts rate windows and
+    for a failure (sequence), a number is a hedge, 0 is a race. `first_content_s` bounds the wait for first content,
+    `idle_s` the silence after it. `not_before_s` holds the launch back, in seconds from the making of the plan. `unlimited` lifts rate windows and
     429 blocks for this step.
     """
 
     candidate: Candidate
     patience_s: float | None = None
     first_content_s: float = 60.0
+    idle_s: float = 60.0
     charge: Charge = Charge.NEVER
     not_before_s: float = 0.0
     unlimited: bool = False
@@ -50,7 +51,9 @@ class Step:
 class Skip:
     """A candidate passed over. `wait_s` is None for a hard skip (out for this request), else when it may be back.
 
-    `status` is the HTTP status that tells the cause, where it is one that no waiting mends: 401, 402, 404.
+    `status` is the HTTP status that tells the cause, where it is one that no waiting mends: 401, 402, 404, and 413
+    for a prompt that fits into no window. The last two
+    are the candidate's own time limits, should it be asked later after all; None leaves it to the chain's.
     """
 
     candidate: Candidate
@@ -58,6 +61,8 @@ class Skip:
     reason: str
     wait_s: float | None = None
     status: int | None = None
+    first_content_s: float | None = None
+    idle_s: float | None = None
 
     @property
     def soft(self) -> bool:
@@ -86,6 +91,11 @@ class Limits:
         """The same limits with each of `values` in force: replacing a default, or the smaller of two that were given."""
         new: dict[str, Any] = {k: min(v, getattr(self, k)) if k in self.given else v for k, v in values.items()}
         return attrs.evolve(self, **new, given=self.given.union(values))
+
+    def within(self, own: float | None, name: str) -> float:
+        """A time limit for one candidate: its own in place of a default, the smaller of it and a policy's."""
+        said: float = getattr(self, name)
+        return said if own is None else min(own, said) if name in self.given else own
 
 
 @attrs.frozen(kw_only=True)

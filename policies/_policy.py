@@ -167,6 +167,17 @@ def _first_back(plan: Plan) -> Skip | None:
     return min(soft, key=lambda skip: (skip.wait_s, plan.position(skip.candidate)), default=None)
 
 
+#: The limits to first content: of the first attempt, and of every later one.
+_TO_FIRST_CONTENT = ("first_content_s", "fallback_first_content_s")
+
+
+def _with_own_limits(skip: Skip, view: View) -> Skip:
+    facts = view.of(skip.candidate)
+    if not skip.soft or (facts.first_content_s is None and facts.idle_s is None):
+        return skip
+    return attrs.evolve(skip, first_content_s=facts.first_content_s, idle_s=facts.idle_s)
+
+
 def _finished(plan: Plan, view: View, held: Skip | None) -> Plan:
     """Write what the limits say into the steps, and give up at once on a wait longer than anybody would wait."""
     limits = plan.limits
@@ -175,12 +186,14 @@ def _finished(plan: Plan, view: View, held: Skip | None) -> Plan:
     steps = tuple(
         attrs.evolve(
             step,
-            first_content_s=limits.first_content_s if i == 0 else limits.fallback_first_content_s,
+            first_content_s=limits.within(view.of(step.candidate).first_content_s, _TO_FIRST_CONTENT[i > 0]),
+            idle_s=limits.within(view.of(step.candidate).idle_s, "idle_s"),
             unlimited=step.candidate.provider in plan.lifted,
         )
         for i, step in enumerate(plan.steps)
     )
-    plan = attrs.evolve(plan, limits=limits, steps=steps)
+    skipped = tuple(_with_own_limits(skip, view) for skip in plan.skipped)
+    plan = attrs.evolve(plan, limits=limits, steps=steps, skipped=skipped)
     late = tuple(
         Skip(
             candidate=s.candidate,

@@ -89,7 +89,9 @@ class RequireCapability(Policy):
             missing = [text for test, text in _LACKS if test(view.need, view.of(step.candidate).capabilities)]
             if missing:
                 reason = "no " + ", no ".join(missing)
-                skips.append(Skip(candidate=step.candidate, by=self.kind(), reason=reason))
+                # 413 alone says that the prompt is at fault, so that the client may shorten it.
+                status = 413 if missing == [_ROOM] else None
+                skips.append(Skip(candidate=step.candidate, by=self.kind(), reason=reason, status=status))
         return plan.skipping(*skips)
 
 
@@ -97,9 +99,10 @@ def _window_too_small(need: Need, can: Capabilities) -> bool:
     return can.context is not None and need.input_tokens > can.context
 
 
+_ROOM = "room for the prompt"
 _LACKS: tuple[tuple[Callable[[Need, Capabilities], bool], str], ...] = (
     (lambda need, can: need.tools and can.tools is False, "tools"),
     (lambda need, can: need.images and can.images is False, "images"),
     (lambda need, can: need.documents and can.documents is False, "documents"),
-    (_window_too_small, "room for the prompt"),
+    (_window_too_small, _ROOM),
 )

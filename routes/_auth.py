@@ -41,12 +41,29 @@ def admit(headers: Iterable[tuple[bytes, bytes]], config: Config) -> Admission:
     return Admission(token is None)
 
 
+def without_ours(headers: Iterable[tuple[bytes, bytes]], config: Config) -> list[tuple[bytes, bytes]]:
+    """The headers without those that hold our own token: it opens this door and is nobody else's to see."""
+    token = config.server.token
+    return [
+        header
+        for header in headers
+        if token is None
+        or not (credential := _credential(*header))
+        or not _same(credential.partition(":")[0], token.reveal().partition(":")[0])
+    ]
+
+
 def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-    for name, value in headers:
-        if name in _PLAIN:
-            yield value.decode("latin-1").strip()
-        elif name == b"authorization" and value[:7].lower() == b"bearer ":
-            yield value[7:].decode("latin-1").strip()
+    return (credential for header in headers if (credential := _credential(*header)) is not None)
+
+
+def _credential(name: bytes, value: bytes) -> str | None:
+    """What a header says as a credential; None where it is none."""
+    if name in _PLAIN:
+        return value.decode("latin-1").strip()
+    if name == b"authorization" and value[:7].lower() == b"bearer ":
+        return value[7:].decode("latin-1").strip()
+    return None
 
 
 def _same(given: str, expected: str) -> bool:

@@ -17,7 +17,7 @@ from engine import BadRequest, EventBus, InternalError, Refusal, Router, error_b
 from engine.config import Config, Server
 from routes import _messages, _models
 from routes._asgi import App, ClientGone, Message, Receive, Scope, Send, TooLarge, TooSlow, answer_unread, read_body
-from routes._auth import admit
+from routes._auth import admit, without_ours
 from routes._messages import Envelope
 from routes._origin import foreign_page, stranger
 from routes._paths import METHODS, PROBED, Place, place
@@ -145,7 +145,7 @@ class Front:
             request_id=request_id,
             forced=where.forced or admission.forced,
             accepted_at=at,
-            headers=scope["headers"],
+            headers=without_ours(scope["headers"], config),
             query=scope["query_string"],
         )
         return await self._with_body(scope, receive, send, envelope, where)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import attrs
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from engine import JSON, Books, Router, error_body, error_type
-from engine.config import REHEARSAL, Config, Provider
+from engine import JSON, Books, Learned, Router, error_body, error_type
+from engine.config import REHEARSAL, Config, Provider, Secret
 from engine.observers.recent import Recent
 from policies import Candidate
 
@@ -119,11 +120,13 @@ def _provider(desk: Desk, provider: Provider) -> JSON:
             "last_ejection": desk.books.breakers.reason(candidate),
             "in_flight": desk.books.load.in_flight(candidate.name),
             "time_to_first_content_s": desk.books.load.ttfc_s(candidate.name, desk.at()),
+            "learned": _learned(desk.books.lessons.of(candidate)),
         }
     blocked_s, reason = desk.books.scopes.block_wait_s(provider.id, 0, desk.at())
     return {
         "type": provider.wire,
         "base_url": provider.base_url,
+        "proxy": _host_of(provider.proxy),
         "enabled": provider.enabled,
         "usable": provider.usable,
         "why_not": provider.unusable_because,
@@ -135,3 +138,16 @@ def _provider(desk: Desk, provider: Provider) -> JSON:
         "blocked_because": reason,
         "models": rows,
     }
+
+
+def _learned(learned: Learned) -> JSON:
+    """What the candidate was found to refuse, and to hold."""
+    return {"max_tokens": learned.cap, "window": learned.window, "without": sorted(learned.without)}
+
+
+def _host_of(proxy: Secret | None) -> str | None:
+    """Where a proxy is, without the credentials that its address may hold."""
+    if proxy is None:
+        return None
+    parts = urlsplit(proxy.reveal())
+    return f"{parts.scheme}://{parts.hostname}:{parts.port}"

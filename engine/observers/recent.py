@@ -19,6 +19,7 @@ from engine._events import (
     EngineEvent,
     FirstContent,
     HedgeDenied,
+    LessonLearned,
     PlanMade,
     RequestAccepted,
     RequestFinished,
@@ -80,6 +81,7 @@ class Recent:
         denied = [e for e in record.events if isinstance(e, HedgeDenied)]
         told["hedges_denied"] = [{"candidate": str(e.candidate), "reason": e.reason} for e in denied]
         told["attempts"] = _attempts(record)
+        told["learned"] = [_lesson(e) for e in record.events if isinstance(e, LessonLearned)]
         return told
 
 
@@ -112,6 +114,7 @@ def _plan(plan: Plan) -> JSON:
             "candidate": str(s.candidate),
             "patience_s": s.patience_s,
             "first_content_s": s.first_content_s,
+            "idle_s": s.idle_s,
             "charge": s.charge.value,
             "not_before_s": s.not_before_s,
             "unlimited": s.unlimited,
@@ -135,6 +138,11 @@ def _skip(skip: Skip) -> JSON:
         "kind": "soft" if skip.soft else "hard",
         "wait_s": _rounded(skip.wait_s),
     }
+
+
+def _lesson(lesson: LessonLearned) -> JSON:
+    known = {"max_tokens": lesson.cap, "window": lesson.window, "without": sorted(lesson.without)}
+    return {"candidate": str(lesson.candidate), **{name: value for name, value in known.items() if value}}
 
 
 def _view(view: View) -> JSON:

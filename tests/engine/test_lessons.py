@@ -1,0 +1,179 @@
+"""Refusals that are repaired: one more try on the same candidate, and the next request is right from the start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from trio.testing import MockClock
+
+from engine import AttemptEnded, Learned, LessonLearned
+from engine.config import Model
+from engine.testing import Scenario, answer, failing, provider, script
+from policies import Capabilities, FailureKind, RequireCapability, SilentSkip
+from tests.engine.stage import MakeScenario, refusal_of
+
+
+def field(*names: str) -> Any:
+    return script(asking=[attrs.evolve(failing(FailureKind.FIELD, status=400), fields=frozenset(names))])
+
+
+def cap(tokens: int | None, kind: FailureKind = FailureKind.CAP) -> Any:
+    return script(asking=[attrs.evolve(failing(kind, status=400), cap=tokens)])
+
+
+def too_long(*tokens: int) -> Any:
+    return script(asking=[attrs.evolve(failing(FailureKind.TOO_LONG, status=400), tokens=tokens or None)])
+
+
+def known(it: Scenario) -> list[Learned]:
+    """What each request's exchange was told of its candidate."""
+    return [exchange.ask.learned for exchange in it.transport.exchanges]
+
+
+def lessons(it: Scenario) -> list[tuple[int | None, frozenset[str]]]:
+    return [(event.cap, event.without) for event in it.events(LessonLearned)]
+
+
+async def test_a_refused_field_is_left_out_at_once_and_from_then_on(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """The client sees an answer; the second request is asked once."""
+    it = scenario({"a": [field("top_k"), script(answer("a"))]})
+    assert (await it.serve()).said == "a"
+    assert (await it.serve()).said == "a"
+    without = Learned(without=frozenset(["top_k"]))
+    assert known(it) == [Learned(), without, without]
+    assert lessons(it) == [(None, frozenset(["top_k"]))]
+    assert [event.ending for event in it.events(AttemptEnded)] == ["won", "won"]
+
+
+async def test_a_cap_is_lowered_and_remembered(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """Per provider and model."""
+    it = scenario({"a": [cap(8192), script(answer("a"))]})
+    assert (await it.serve()).said == "a"
+    assert known(it) == [Learned(), Learned(cap=8192)]
+    assert lessons(it) == [(8192, frozenset())]
+
+
+async def test_room_for_an_answer_is_lowered_and_not_remembered(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """It is one prompt's, and no lesson for the next."""
+    it = scenario({"a": [cap(4096, FailureKind.RESERVE), script(answer("a"))]})
+    assert (await it.serve()).said == "a"
+    await it.serve()
+    assert known(it) == [Learned(), Learned(cap=4096), Learned()]
+    assert lessons(it) == []
+
+
+async def test_two_refusals_are_both_repaired(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """Three tries are one attempt."""
+    it = scenario({"a": [field("top_k"), cap(100), script(answer("a"))]})
+    assert (await it.serve()).said == "a"
+    assert lessons(it) == [(None, frozenset(["top_k"])), (100, frozenset())]
+    assert known(it)[-1] == Learned(cap=100, without=frozenset(["top_k"]))
+
+
+async def test_more_refusals_than_tries_are_learned_over_two_requests(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """What the first has got past is not asked again."""
+    it = scenario({"a": [field("a"), field("b"), field("c"), field("c"), script(answer("a"))]})
+    refusal_of(await it.serve())
+    assert lessons(it) == [(None, frozenset(["a"])), (None, frozenset(["b"]))]
+    assert (await it.serve()).said == "a"
+    assert [sorted(learned.without) for learned in known(it)] == [[], ["a"], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
+
+
+async def test_a_repair_that_does_not_help_is_no_lesson(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """The same field refused again: the next candidate is asked, and nothing is remembered."""
+    it = scenario({"a": field("top_k"), "b": script(answer("b"))})
+    assert (await it.serve()).said == "b"
+    assert [id for _, id in it.asked] == ["a", "a", "b"]
+    assert lessons(it) == []
+    assert not it.events(AttemptEnded)[0].counts
+
+
+@pytest.mark.parametrize("refusal", [field(), cap(None)], ids=["no field named", "no cap to go by"])
+async def test_a_refusal_without_a_remedy_goes_on_to_the_next(
+    scenario: MakeScenario, autojump_clock: MockClock, refusal: Any
+) -> None:
+    """One try is enough."""
+    it = scenario({"a": refusal, "b": script(answer("b"))})
+    assert (await it.serve()).said == "b"
+    assert [id for _, id in it.asked] == ["a", "b"]
+
+
+async def test_a_cap_is_lowered_once_only(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """A host that refuses what it has named is not believed a second time."""
+    it = scenario({"a": [cap(8192), cap(4096), script(answer("a"))], "b": script(answer("b"))})
+    assert (await it.serve()).said == "b"
+    assert lessons(it) == []
+
+
+async def test_a_repaired_try_has_the_first_ones_deadline(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """Tries are one attempt under one clock."""
+    slow = script(50.0, answer("late"), asking=[20.0])
+    late = attrs.evolve(field("top_k"), asking=(20.0, *field("top_k").asking))
+    it = scenario({"a": [late, slow], "b": script(answer("b"))})
+    assert (await it.serve()).said == "b"
+    assert it.asked == [(0.0, "a"), (20.0, "a"), (60.0, "b")]
+
+
+async def test_no_repair_once_the_client_has_seen_something(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """A refusal in the middle is a break like any other."""
+    broken = attrs.evolve(failing(FailureKind.FIELD), fields=frozenset(["x"]))
+    it = scenario({"a": script(answer("a")[:4], broken)})
+    await it.serve()
+    assert [id for _, id in it.asked] == ["a"]
+
+
+def sized(id: str, context: int | None) -> Any:
+    return provider(id, models={"m": Model(id="m", capabilities=Capabilities(context=context))})
+
+
+async def test_a_window_is_learned_from_a_refusal(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """The provider's number stands above the catalogue's, and the next long prompt does not go there."""
+    it = scenario(
+        {"a": [too_long(90_000, 4000), script(answer("a"))], "b": script(answer("b"))},
+        RequireCapability(),
+        providers={"a": sized("a", 200_000), "b": sized("b", 1_000_000)},
+    )
+    assert (await it.serve()).said == "b"
+    assert [event.window for event in it.events(LessonLearned)] == [4000]
+    view = it.router.books.view(
+        it.config, it.config.chains["coding"].candidates, it.request().need, at=0, wall_s=0, seed=""
+    )
+    assert view.facts["a/m"].capabilities.context == 4000
+
+
+async def test_a_refusal_without_numbers_is_told_with_ours(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """The client compacts by the form of the text, so both numbers are there."""
+    it = scenario({"a": too_long()}, providers={"a": sized("a", 50_000)})
+    assert refusal_of(await it.serve()).message == "prompt is too long: 50001 tokens > 50000 maximum"
+
+
+async def test_no_room_anywhere_is_worded_so_that_the_client_compacts(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """Nobody needs to be asked for that."""
+    it = scenario(
+        {"a": script(answer("a")), "b": script(answer("b"))},
+        SilentSkip(),
+        RequireCapability(),
+        providers={"a": sized("a", 1), "b": sized("b", 2)},
+    )
+    told = refusal_of(await it.serve())
+    assert (told.status, told.type) == (400, "invalid_request_error")
+    assert told.message.startswith("prompt is too long: ")
+    assert told.message.endswith(" tokens > 2 maximum")
+    assert it.asked == []
+
+
+def test_lessons_add_up() -> None:
+    """The smaller cap, the later window, all fields."""
+    first, second = Learned(cap=10, window=5, without=frozenset("a")), Learned(cap=20, window=9, without=frozenset("b"))
+    assert first.also(second) == Learned(cap=10, window=9, without=frozenset("ab"))
+    assert first.also(Learned()) == first
