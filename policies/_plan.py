@@ -34,8 +34,8 @@ class Step:
 
     `patience_s` is how long after this step's launch the next may start although this one has not failed: None waits
     for a failure (sequence), a number is a hedge, 0 is a race. `first_content_s` bounds the wait for first content,
-    `idle_s` the silence after it. `not_before_s` holds the launch back, in seconds from the making of the plan. `unlimited` lifts rate windows and
-    429 blocks for this step.
+    `idle_s` the silence after it. `not_before_s` holds the launch back, in seconds from the making of the plan.
+    `unlimited` lifts rate windows and 429 blocks for this step.
     """
 
     candidate: Candidate
@@ -51,8 +51,8 @@ class Step:
 class Skip:
     """A candidate passed over. `wait_s` is None for a hard skip (out for this request), else when it may be back.
 
-    `status` is the HTTP status that tells the cause, where it is one that no waiting mends: 401, 402, 404, and 413
-    for a prompt that fits into no window. The last two
+    `status` is the HTTP status that tells the cause, where it is one that no waiting mends: 401, 402, 404, and 413 for a
+    prompt that fits into no window. The last two
     are the candidate's own time limits, should it be asked later after all; None leaves it to the chain's.
     """
 

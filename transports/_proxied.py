@@ -11,6 +11,7 @@ import attrs
 import httpx
 
 from engine.config import Provider
+from transports._connection import client_context
 from transports.http import KEEPALIVE_EXPIRY_S
 
 #: Idle connections kept for each proxy.
@@ -34,7 +35,7 @@ class Proxied:
                 max_connections=None, max_keepalive_connections=_IDLE, keepalive_expiry=KEEPALIVE_EXPIRY_S
             )
             self._through[address] = httpx.AsyncHTTPTransport(
-                proxy=httpx.Proxy(address), limits=limits, trust_env=False
+                verify=client_context(), proxy=httpx.Proxy(address), limits=limits, trust_env=False
             )
         return self._through[address]
 

@@ -166,7 +166,8 @@ PROVIDERS = [
     ('[providers.paid.headers]\nx-y = "a\\nb"', "c.toml:2: providers.paid.headers.x-y: expected printable ASCII text"),
     (
         '[providers.paid]\nauth = "basic"',
-        "c.toml:2: providers.paid.auth: expected 'x-api-key', 'bearer', 'api-key', 'x-goog-api-key', 'client' or 'none', got 'basic'",
+        "c.toml:2: providers.paid.auth: expected 'x-api-key', 'bearer', 'api-key', 'x-goog-api-key', 'client' or 'none', "
+        "got 'basic'",
     ),
     (
         '[providers.paid]\nauth = "none"\nkeys_env = "A"',
@@ -182,7 +183,8 @@ PROVIDERS = [
     ),
     (
         '[providers.paid]\nwire = "gemini"',
-        "c.toml:2: providers.paid.wire: 'paid' is asked on anthropic or openai-responses; for another wire give a base_url as well",
+        "c.toml:2: providers.paid.wire: 'paid' is asked on anthropic or openai-responses; for another wire give a base_url "
+        "as well",
     ),
     (
         '[providers.mine]\nwire = "anthropic"\nbase_url = "x.org"',

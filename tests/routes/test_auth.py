@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from engine.config import Chain, Config, Provider, Route, Secret, Server
-from routes._auth import Admission, admit
+from routes._auth import Admission, admit, without_ours
 
 TOKEN = "sesame-\u00e9"
 
@@ -105,3 +105,20 @@ def test_comparing_takes_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     seen.clear()
     assert admit(headers(x_api_key=TOKEN), config()) == IN
     assert seen == [(TOKEN.encode(), TOKEN.encode())]
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"x_api_key": TOKEN}, []),
+        ({"authorization": f"Bearer {TOKEN}"}, []),
+        ({"x_api_key": f"{TOKEN}:zen/glm"}, []),
+        ({"x_api_key": TOKEN, "authorization": "Bearer sk-ant-own"}, ["authorization"]),
+        ({"x_api_key": "sk-ant-own", "anthropic_beta": "a"}, ["x-api-key", "anthropic-beta"]),
+        ({"authorization": "Basic x"}, ["authorization"]),
+    ],
+)
+def test_our_own_token_is_shown_to_nobody(given: dict[str, str], left: list[str]) -> None:
+    """A client's other credential may be meant for a provider that is to have it."""
+    assert [name.decode() for name, _ in without_ours(headers(**given), config())] == left
+    assert len(without_ours(headers(**given), config(None))) == len(given)

@@ -9,10 +9,11 @@ import attrs
 import orjson
 import pytest
 
-from engine import Ask
-from engine.config import Auth, Settings
+from engine import Ask, Learned
+from engine.config import Auth, Settings, ThinkingWish
 from tests.transports.asks import ask, body
 from transports import _outgoing
+from transports._envelope import seal
 from transports._outgoing import FIELDS, joined, reduced
 
 #: What Claude Code sends, with a block of every sort that somebody refuses.
@@ -157,6 +158,92 @@ class TestHead:
     def test_the_query_goes_to_anthropic_only(self, query: bytes, open_lists: bool, address: str) -> None:
         """Another host may answer 404 to it."""
         assert joined("http://host.test/v1/messages", query, open_lists=open_lists) == address
+
+
+class TestSettings:
+    """What the configuration says stands above what the client asks for."""
+
+    @pytest.mark.parametrize("open_lists", [True, False])
+    @pytest.mark.parametrize(
+        ("settings", "learned", "cap"),
+        [
+            (Settings(), Learned(), 32_000),
+            (Settings(max_output_tokens=4000), Learned(), 4000),
+            (Settings(max_output_tokens=64_000), Learned(), 32_000),
+            (Settings(max_output_tokens=4000), Learned(cap=2000), 2000),
+            (Settings(), Learned(cap=2000), 2000),
+        ],
+    )
+    def test_an_answer_is_as_long_as_is_allowed(
+        self, open_lists: bool, settings: Settings, learned: Learned, cap: int
+    ) -> None:
+        """The least of the client's wish, the configuration and what the host was found to take."""
+        assert sent(ask(open_lists=open_lists, settings=settings, learned=learned))["max_tokens"] == cap
+
+    @pytest.mark.parametrize(
+        ("wish", "asked", "thinking"),
+        [
+            (ThinkingWish(enabled=False), {"type": "adaptive"}, None),
+            (ThinkingWish(budget=2048), {"type": "adaptive"}, {"type": "enabled", "budget_tokens": 2048}),
+            (ThinkingWish(budget=90_000), None, {"type": "enabled", "budget_tokens": 31_999}),
+            (ThinkingWish(budget=100), {"type": "adaptive"}, {"type": "disabled"}),
+            (ThinkingWish(), None, {"type": "adaptive"}),
+            (ThinkingWish(), {"type": "enabled", "budget_tokens": 5000}, {"type": "enabled", "budget_tokens": 5000}),
+        ],
+    )
+    def test_thinking_is_as_configured(
+        self, wish: ThinkingWish, asked: dict[str, Any] | None, thinking: dict[str, Any] | None
+    ) -> None:
+        """On, off, or within a budget that leaves room for an answer."""
+        fields = {"thinking": asked} if asked else {}
+        assert sent(ask(body(**fields), settings=Settings(thinking=wish))).get("thinking") == thinking
+
+    def test_the_clients_own_credential_goes_to_the_one_provider_that_is_to_have_it(self) -> None:
+        """In the header that it came in."""
+        asked = ask(headers=((b"x-api-key", b"sk-own"), (b"cookie", b"c")), auth="client")
+        assert head(asked)[b"x-api-key"] == b"sk-own"
+        assert b"cookie" not in head(asked)
+
+    def test_what_a_host_was_found_to_refuse_is_left_out(self) -> None:
+        """Of a reduced body; Anthropic's own is the client's affair."""
+        learned = Learned(without=frozenset(["temperature"]))
+        asked = body(temperature=0.5)
+        assert "temperature" not in sent(ask(asked, open_lists=False, learned=learned))
+        assert sent(ask(asked, open_lists=True, learned=learned))["temperature"] == 0.5
+
+
+class TestForeignThinking:
+    """Thinking of a host that signs nothing, when the conversation moves here."""
+
+    TURN = (
+        {"role": "user", "content": "q"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": seal("other/m")},
+                {"type": "redacted_thinking", "data": seal("other/m", {"a": 1})},
+                {"type": "thinking", "thinking": "real", "signature": "EqQB"},
+                {"type": "text", "text": "a"},
+            ],
+        },
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": seal("other/m")}]},
+        {"role": "user", "content": "more"},
+    )
+
+    def test_anthropic_sees_its_own_alone(self) -> None:
+        """One foreign signature would be a 400 for the whole conversation; a turn keeps its place."""
+        asked = body(messages=list(self.TURN))
+        told = sent(ask(asked, open_lists=True))["messages"]
+        assert [block["type"] for block in told[1]["content"]] == ["thinking", "text"]
+        assert told[1]["content"][0]["signature"] == "EqQB"
+        assert [block["type"] for block in told[2]["content"]] == ["text"]
+
+    def test_a_host_that_checks_no_signature_sees_the_words(self) -> None:
+        """Some want the thinking before a tool call back, whoever thought it."""
+        told = sent(ask(body(messages=list(self.TURN)), open_lists=False))["messages"]
+        thoughts = [b for m in told for b in m["content"] if b["type"] == "thinking"]
+        assert [(b["thinking"], b["signature"]) for b in thoughts] == [("hm", ""), ("real", "EqQB"), ("hm", "")]
+        assert b"hedgerow." not in orjson.dumps(told)
 
 
 class TestReduced:
