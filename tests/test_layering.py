@@ -65,6 +65,7 @@ PURE = (
     "transports/_outgoing.py",
     "transports/_pool.py",
     "transports/_sse.py",
+    "transports/_waits.py",
     "routes/_aggregate.py",
     "routes/_auth.py",
     "routes/_models.py",

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ import orjson
 from engine import Failure
 from policies import FailureKind
 from transports._remedies import cap_in, fields_in, names_in, room_in
+from transports._waits import retry_after_s
 
 #: The most of an error body that is read, in bytes.
 MAX_ERROR_BYTES = 64 * 1024
@@ -44,7 +44,7 @@ _BY_STATUS: dict[int, FailureKind] = {
     529: FailureKind.OVERLOADED,
 }
 
-_RATE = re.compile(r"rate.?limit|tokens per (minute|day)|requests per|too many requests|tokens-per", re.I)
+_RATE = re.compile(r"rate.?limit|throttl|tokens per (minute|day)|requests per|too many requests|tokens-per", re.I)
 _MONEY = re.compile(
     r"credit.?balance|insufficient.?(quota|balance|credit|fund)|exceeded.?current.?quota|quota.?exceeded|"
     r"billing(?!-header)|"
@@ -63,7 +63,10 @@ _MONEY_CODES = frozenset(
         "billing_hard_limit_reached",
         "payment_required",
         "arrearage",
-        "1113",
+        "1113",  # Z.ai: no balance; the next three: the plan's window is used up, or the plan has ended
+        "1308",
+        "1309",
+        "1310",
     ]
 )
 #: Under these statuses a text may quote the request.
@@ -89,7 +92,9 @@ _CAP = re.compile(
     re.I,
 )
 _DEGRADED = re.compile(r"degraded function|engine_overloaded|overloaded|loading model|model busy", re.I)
-_DEGRADED_CODES = frozenset(["overloaded_error", "engine_overloaded_error", "engine_overloaded", "overloaded"])
+_DEGRADED_CODES = frozenset(
+    ["overloaded_error", "engine_overloaded_error", "engine_overloaded", "overloaded", "1305", "1312"]  # the last: Z.ai
+)
 _DEGRADED_SENTENCE = re.compile(r"(Function id '[^']*': )?DEGRADED function")
 #: Under these statuses a host may refuse a field of the request. 404: OpenRouter has nobody who takes it.
 _NAMING = frozenset([400, 404, 422])
@@ -135,7 +140,7 @@ def classify(
         kind=kind,
         message=text[:MAX_TEXT],
         status=status,
-        retry_after_s=retry_after_s(headers, words.text, now_wall_s),
+        retry_after_s=retry_after_s(headers, words.text, now_wall_s, body),
         body=body if words.native else None,
         native=words.native,
         upstream_id=headers.get("request-id") or headers.get("x-request-id"),
@@ -191,12 +196,21 @@ def _kind(status: int, words: _Words) -> FailureKind:
         if _TOO_LONG.search(text):
             return FailureKind.TOO_LONG
     if status == 413 and rate:
-        return FailureKind.RATE_LIMITED
+        return FailureKind.TOO_LONG if _beyond_a_minute(text) else FailureKind.RATE_LIMITED
     if status in (400, 422, 429) and _degraded(status, words):
         return FailureKind.OVERLOADED
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return FailureKind.CLIENT if 400 <= status < 500 else FailureKind.SERVER
+
+
+#: Groq's refusal of one request that is larger than what a whole minute allows: no waiting mends that.
+_MINUTE = re.compile(r"Limit (\d[\d,]*), Requested (\d[\d,]*)")
+
+
+def _beyond_a_minute(text: str) -> bool:
+    found = _MINUTE.search(text)
+    return found is not None and _whole(found[2]) > _whole(found[1])
 
 
 def _money(status: int, words: _Words) -> bool:
@@ -267,37 +281,3 @@ def _tokens(text: str) -> tuple[int, int] | None:
 
 def _whole(text: str) -> int:
     return int(text.replace(",", ""))
-
-
-_TRY_AGAIN = re.compile(r"try again in (?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s))?", re.I)
-
-
-def retry_after_s(headers: Mapping[str, str], text: str = "", now_wall_s: float = 0.0) -> float | None:
-    """How long the provider asks us to wait, in seconds, or None.
-
-    The order of both official SDKs: `retry-after-ms`, `retry-after` as seconds, as a date; then the wording
-    "try again in 1m2.5s".
-    """
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = _number(headers.get(name, ""))
-        if value is not None and value >= 0:
-            return value * unit_s
-    date = headers.get("retry-after", "")
-    if date and now_wall_s:
-        try:
-            return max(0.0, parsedate_to_datetime(date).timestamp() - now_wall_s)
-        except (ValueError, OverflowError):
-            pass
-    match = _TRY_AGAIN.search(text)
-    if match and (match[1] or match[2]):
-        seconds = float(match[2] or 0) * (0.001 if match[3] and match[3].lower() == "ms" else 1.0)
-        return _number(str(60.0 * float(match[1] or 0) + seconds))
-    return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if value == value and value != float("inf") else None

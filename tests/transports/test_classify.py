@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from engine import Failure
 from policies import FailureKind as Kind
-from transports._classify import MAX_TEXT, classify, retry_after_s
+from transports._classify import MAX_TEXT, classify
+from transports._waits import retry_after_s
 
 
 def of(status: int, body: Any = b"", headers: dict[str, str] | None = None, *, now: float = 0.0) -> Failure:
@@ -86,6 +87,9 @@ TOO_LONG: list[tuple[str, int, Any, tuple[int, int] | None]] = [
     ("copilot", 400, openai("prompt token count of 140000 exceeds the limit of 128000", None,
         "model_max_prompt_tokens_exceeded"), (140000, 128000)),
     ("fireworks", 400, openai("The prompt is too long: 140000, model maximum context length: 131072"), (140000, 131072)),
+    ("groq, one request over the minute", 413, openai("Request too large for model `m` in organization `o` on tokens per "
+        "minute (TPM): Limit 6000, Requested 9000, please reduce your message size", "tokens", "rate_limit_exceeded"),
+     (9000, 6000)),
     ("anybody", 413, openai("context_length_exceeded: too many tokens"), None),
 ]  # fmt: skip
 
@@ -110,9 +114,12 @@ KINDS: list[tuple[str, int, Any, Kind]] = [
         "Used 29000, Requested 2000. Please try again in 2s.", "tokens", "rate_limit_exceeded"), Kind.RATE_LIMITED),
     ("anthropic, rate", 429, anthropic("rate_limit_error", "This request would exceed your organization's rate limit of "
         "50,000 input tokens per minute."), Kind.RATE_LIMITED),
-    ("groq, one request over the minute", 413, openai("Request too large for model `m` in organization `o` on tokens per "
-        "minute (TPM): Limit 6000, Requested 9000, please reduce your message size", "tokens", "rate_limit_exceeded"),
-     Kind.RATE_LIMITED),
+    ("groq, a full minute", 413, openai("Request too large for model `m` in organization `o` on tokens per minute (TPM): "
+        "Limit 9000, Requested 6000, please reduce your message size", "tokens", "rate_limit_exceeded"), Kind.RATE_LIMITED),
+    ("qwen, throttling", 429, openai("Requests throttling triggered, allocated quota exceeded.", None,
+        "Throttling.AllocationQuota"), Kind.RATE_LIMITED),
+    ("zai, the plan's window", 429, openai("You have reached your usage limit", None, "1308"), Kind.QUOTA),
+    ("zai, busy", 429, openai("The model is at capacity", None, "1312"), Kind.OVERLOADED),
     ("kimi, rate", 429, openai("Your account request reached max request per minute", "rate_limit_reached_error"),
      Kind.RATE_LIMITED),
     ("zai, concurrency", 429, openai("High concurrency usage of this API", None, "1302"), Kind.RATE_LIMITED),
@@ -334,3 +341,19 @@ def test_no_answer_of_a_provider_raises(status: int, body: bytes, headers: dict[
     assert len(failure.message) <= MAX_TEXT
     assert failure.retry_after_s is None or 0 <= failure.retry_after_s < float("inf")
     assert failure.tokens is None or failure.tokens[0] > failure.tokens[1]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({}, b'{"error":{"details":[{"@type":"x.RetryInfo","retryDelay":"17s"}]}}', 17.0),
+        ({}, b'{"error":{"type":"usage_limit_reached","resets_in_seconds": 90}}', 90.0),
+        ({"retry-after": "3"}, b'{"retryDelay":"17s"}', 3.0),
+        ({"x-ratelimit-reset": "1800000030000", "x-ratelimit-remaining": "0"}, b"", 30.0),
+        ({"x-ratelimit-reset": "1800000030000", "x-ratelimit-remaining": "7"}, b"", None),
+        ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "0"}, b"", None),
+    ],
+)
+def test_a_wait_stands_in_places_of_a_hosts_own(headers: dict[str, str], body: bytes, seconds: float | None) -> None:
+    """After the usual ones."""
+    assert retry_after_s(headers, "", 1_800_000_000.0, body) == seconds

@@ -1,0 +1,59 @@
+"""How long a provider asks us to wait.
+
+`Retry-After` is the standard and half of the truth: hosts say it in milliseconds, as a date, in a sentence, in a field of the
+body, or as the moment when a window opens again. Read in one fixed order, the usual places first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+_TRY_AGAIN = re.compile(r"try again in (?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s))?", re.I)
+
+
+#: Waits that stand in the body: Google's `retryDelay`, a number of seconds as the Codex service gives it.
+_DELAYS = re.compile(rb'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"|"resets_in_seconds"\s*:\s*(\d+(?:\.\d+)?)')
+
+
+def retry_after_s(
+    headers: Mapping[str, str], text: str = "", now_wall_s: float = 0.0, body: bytes = b""
+) -> float | None:
+    """How long the provider asks us to wait, in seconds, or None.
+
+    The order of both official SDKs: `retry-after-ms`, `retry-after` as seconds, as a date; then the wording
+    "try again in 1m2.5s", a delay in the body, and OpenRouter's `x-ratelimit-reset` in milliseconds since the epoch.
+    """
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = _number(headers.get(name, ""))
+        if value is not None and value >= 0:
+            return value * unit_s
+    date = headers.get("retry-after", "")
+    if date and now_wall_s:
+        try:
+            return max(0.0, parsedate_to_datetime(date).timestamp() - now_wall_s)
+        except (ValueError, OverflowError):
+            pass
+    match = _TRY_AGAIN.search(text)
+    if match and (match[1] or match[2]):
+        seconds = float(match[2] or 0) * (0.001 if match[3] and match[3].lower() == "ms" else 1.0)
+        return _number(str(60.0 * float(match[1] or 0) + seconds))
+    if delay := _DELAYS.search(body):
+        return _number((delay[1] or delay[2]).decode())
+    reset_ms = _number(headers.get("x-ratelimit-reset", ""))
+    if now_wall_s and reset_ms is not None and reset_ms > _EPOCH_MS and headers.get("x-ratelimit-remaining") == "0":
+        return max(0.0, reset_ms / 1000 - now_wall_s)
+    return None
+
+
+#: A number this large is a time in milliseconds since the epoch: in the year 2001.
+_EPOCH_MS = 1e12
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if value == value and value != float("inf") else None
