@@ -25,7 +25,7 @@ from engine._race import Race
 from engine._relay import Ending
 from engine._request import Request
 from engine.config import Config, Provider
-from policies import Hedge, Plan, compose
+from policies import FailureKind, Hedge, Plan, compose
 
 #: What a client that has seen a part of the message is told, by the cause of giving up.
 _WHY = {"shutdown": "the server is shutting down", "deadline": "the turn has reached its deadline"}
@@ -173,14 +173,19 @@ class Router:
         return "refused", refusal.status
 
     async def _end_broken(self, race: Race, cause: str) -> None:
-        """The client has seen a part. What it has seen decides; see `Relay.ending`."""
+        """The client has seen a part. What it has seen decides; see `Relay.ending`.
+
+        A provider that states an error would state it again. Told so, Claude Code asks at once without streaming, where
+        another candidate can take over unseen; on a reset it comes back after growing waits, and to the same provider.
+        """
         assert race.winner is not None
-        relay, reply = race.winner.relay, race.reply
+        relay, reply, failure = race.winner.relay, race.reply, race.winner.failure
+        stated = failure is not None and failure.kind is FailureKind.ERROR_EVENT
         ending = relay.ending()
         if ending is Ending.CLOSE:
             await reply.send(relay.closing())
             await reply.finish()
-        elif ending is Ending.ERROR or cause == "shutdown":
+        elif ending is Ending.ERROR or stated or cause == "shutdown":
             why = _WHY.get(cause, "the provider stopped in the middle")
             message = f"{why}; the answer above is not complete"
             await reply.refuse(Refusal(status=529, type="overloaded_error", message=message))
