@@ -326,7 +326,7 @@ class Race:
         return self.transports(provider)
 
     def provider(self, step: Step) -> Provider:
-        return self.config.providers[step.candidate.provider]
+        return self.config.providers[step.candidate.provider].on(step.candidate.model)
 
     def learned(self, step: Step) -> Learned:
         return self.books.lessons.of(step.candidate)

@@ -128,7 +128,7 @@ class _One:
             or unsendable(keys)
             or self._not_answering(base)
         )
-        return Provider(
+        made = Provider(
             id=row.id,
             name=table.name or row.name,
             wire=wire,
@@ -156,6 +156,29 @@ class _One:
             chat_by_model=like.chat_by_model,
             open_models=row.public_models if public else None,
         )
+        return attrs.evolve(made, variants=MappingProxyType(self._variants(made)))
+
+    def _variants(self, made: Provider) -> dict[Wire, Provider]:
+        """The same provider on its other wires, for a host that serves some of its models there."""
+        row, table = self.row, self.table
+        offered = row.regions.get(table.region, row.wires) if table.region else row.wires
+        wires = {wire for wire in made.wire_by_model.values() if wire in SPOKEN and wire in offered and wire != made.wire}
+        found: dict[Wire, Provider] = {}
+        for wire in wires:
+            base, paths, no_base = self._address(wire, offered[wire])
+            native = wire == "anthropic"
+            found[wire] = attrs.evolve(
+                made,
+                wire=wire,
+                base_url=base,
+                paths=MappingProxyType(dict(paths)),
+                auth=self._keys(offered[wire])[2] if made.keys else made.auth,
+                unusable_because=made.unusable_because or no_base,
+                drop=row.drop if native else frozenset(),
+                quirks=row.quirks if native else frozenset(),
+                counts_tokens=row.counts_tokens if native else None,
+            )
+        return found
 
     @property
     def local(self) -> bool:

@@ -133,6 +133,8 @@ class Provider:
     counts_tokens: bool | None = None
     #: Glob -> wire, first match wins, for a host that speaks a different wire for each model. Empty: `wire` for all.
     wire_by_model: Mapping[str, Wire] = MappingProxyType({})
+    #: The same provider on its other wires, for the models that it serves there.
+    variants: Mapping[Wire, Provider] = attrs.field(default=MappingProxyType({}), repr=False)
     #: How this host speaks chat completions, and glob -> how it does for some of its models; the first match holds.
     chat: Accent = Accent()
     chat_by_model: Mapping[str, Accent] = MappingProxyType({})
@@ -154,14 +156,20 @@ class Provider:
     def unusable_for(self, model: str) -> str:
         """Why no request for this model may be sent here; empty where it may.
 
-        A reason of the provider's own, or that the host speaks another wire for this model than the one it is set up on.
+        A reason of the provider's own, or that the host speaks a wire for this model that this version does not.
         """
         if self.unusable_because:
             return self.unusable_because
         if self.open_models is not None and not any(fnmatchcase(model, glob) for glob in self.open_models):
             return f"without a key only its free models answer ({', '.join(self.open_models)})"
         wire = self.wire_of(model)
-        return "" if wire == self.wire else not_spoken(wire) if wire not in SPOKEN else f"it is asked on {wire} only"
+        if wire == self.wire or wire in self.variants:
+            return ""
+        return not_spoken(wire) if wire not in SPOKEN else f"it is asked on {wire} only"
+
+    def on(self, model: str) -> Provider:
+        """This provider on the wire that this model is asked on."""
+        return self.variants.get(self.wire_of(model), self) if self.variants else self
 
     def url(self, path: str) -> str:
         """The absolute address of one of `paths`. Raises KeyError for a path this provider does not have."""

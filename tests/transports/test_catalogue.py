@@ -138,6 +138,27 @@ def test_native_hosts_are_asked_at_their_documented_address(id: str, url: str) -
     assert (provider.wire, provider.url("messages")) == ("anthropic", url)
 
 
+@pytest.mark.parametrize(
+    ("id", "model", "wire", "url", "auth"),
+    [
+        ("zen", "claude-sonnet-5", "anthropic", "https://opencode.ai/zen/v1/messages", "x-api-key"),
+        ("zen", "big-pickle", "openai-chat", "https://opencode.ai/zen/v1/chat/completions", "bearer"),
+        ("opencode_go", "minimax-m3", "anthropic", "https://opencode.ai/zen/go/v1/messages", "x-api-key"),
+        ("opencode_go", "glm-5.2", "openai-chat", "https://opencode.ai/zen/go/v1/chat/completions", "bearer"),
+    ],
+)
+def test_a_host_with_a_wire_for_each_model_is_asked_on_it(id: str, model: str, wire: str, url: str, auth: str) -> None:
+    """Address and head go with the wire."""
+    environ = {"OPENCODE_API_KEY": "k"}
+    provider = load(f"[providers.{id}]", file="", catalogue=CATALOGUE, environ=environ).providers[id]
+    asked = provider.on(model)
+    assert provider.unusable_for(model) == ""
+    assert (asked.wire, asked.url("messages"), asked.auth) == (wire, url, auth)
+    assert provider.unusable_for("gpt-5") == (
+        "its wire openai-responses is not spoken by this version" if id == "zen" else ""
+    )
+
+
 def test_the_catalogue_is_a_value() -> None:
     """Each reading is a new one, equal to the last, so a test may have its own."""
     again = load_catalogue()
