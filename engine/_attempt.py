@@ -124,24 +124,27 @@ class Attempt:
                 if failure.cap is None or self._shortened:
                     return False
                 self._shortened = True
-                # How much room one prompt leaves is no lesson for the next.
-                self._repaired(Learned(cap=failure.cap), lasting=failure.kind is FailureKind.CAP)
+                repair = lesson = Learned(cap=failure.cap)
+                if failure.kind is FailureKind.RESERVE:
+                    # How much room one prompt leaves is no lesson for the next; the size of the window is.
+                    lesson = Learned(window=failure.tokens[1]) if failure.tokens else Learned()
+                self._repaired(repair, lesson)
                 return True
             case "without the field":
-                more = failure.fields - self._learned.without
-                self._repaired(Learned(without=more), lasting=True)
-                return bool(more)
+                more = Learned(without=failure.fields - self._learned.without)
+                self._repaired(more, more)
+                return bool(more.without)
             case _:
                 return False
 
-    def _repaired(self, lesson: Learned, *, lasting: bool) -> None:
-        self._learned = self._learned.also(lesson)
-        self._lesson = lesson if lasting else None
+    def _repaired(self, repair: Learned, lesson: Learned) -> None:
+        self._learned, self._lesson = self._learned.also(repair), lesson
 
     def _note_lesson(self, host: Host, failure: Failure | None = None) -> None:
         """A repair is remembered once a request got past what it was for, be it to another refusal."""
         lesson, self._lesson = self._lesson, None
-        if lesson is None:
+        known = host.learned(self.step)
+        if lesson is None or known.also(lesson) == known:
             return
         if failure is not None and (failure.fields & lesson.without or (lesson.cap and failure.cap)):
             return
@@ -151,6 +154,7 @@ class Attempt:
                 request_id=host.request.id,
                 candidate=self.step.candidate,
                 cap=lesson.cap,
+                window=lesson.window,
                 without=lesson.without,
             )
         )

@@ -57,15 +57,16 @@ async def test_a_cap_is_lowered_and_remembered(scenario: MakeScenario, autojump_
     assert lessons(it) == [(8192, frozenset())]
 
 
-async def test_room_for_an_answer_is_lowered_and_not_remembered(
-    scenario: MakeScenario, autojump_clock: MockClock
+@pytest.mark.parametrize(("tokens", "window"), [((9000, 8192), 8192), (None, None)])
+async def test_room_for_an_answer_is_lowered_and_the_window_remembered(
+    scenario: MakeScenario, autojump_clock: MockClock, tokens: tuple[int, int] | None, window: int | None
 ) -> None:
-    """It is one prompt's, and no lesson for the next."""
-    it = scenario({"a": [cap(4096, FailureKind.RESERVE), script(answer("a"))]})
+    """How much room one prompt leaves is no lesson for the next; the size of the window is."""
+    refusal = attrs.evolve(failing(FailureKind.RESERVE, status=400), cap=4096, tokens=tokens)
+    it = scenario({"a": [script(asking=[refusal]), script(answer("a"))]})
     assert (await it.serve()).said == "a"
     await it.serve()
-    assert known(it) == [Learned(), Learned(cap=4096), Learned()]
-    assert lessons(it) == []
+    assert known(it) == [Learned(), Learned(cap=4096), Learned(window=window)]
 
 
 async def test_two_refusals_are_both_repaired(scenario: MakeScenario, autojump_clock: MockClock) -> None:
