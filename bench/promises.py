@@ -1,6 +1,6 @@
 """What is promised of a running proxy, measured: whoever is no longer needed is told at once, and many streams fit in.
 
-    python bench/promises.py [--json]
+    python bench/promises.py [--json] [--brief]
 
 A figure from inside the proxy would be about its own opinion. So the real server runs as a process of its own, between
 clients and scripted providers on loopback sockets, and every time is taken at the far end: when a provider saw its
@@ -174,7 +174,7 @@ class Crowd:
         return Figure(f"of {self.streams} streams at once not whole", "streams", (float(self.streams - self.whole),), 0)
 
 
-async def crowd(streams: int, stall_s: float = 4.0) -> Crowd:
+async def crowd(streams: int, stall_s: float) -> Crowd:
     """Streams through one process, each silent for a while in the middle so that all are open together, then ended."""
     whole = live = rss_during = 0
     async with behind_proxy(SEQUENCE, f"stall:{stall_s:g}") as (proxy, (upstream,)):
@@ -243,7 +243,21 @@ async def added_ttft(rounds: int) -> Figure:
     return Figure("added time to first content", "ms", tuple(max(0.0, took - floor) for took in through))
 
 
-async def measure(progress: Callable[[str], None]) -> list[Figure]:
+@attrs.frozen
+class Size:
+    """How much is measured: of what is done again and again, of clients that leave together, and of streams at once."""
+
+    rounds: int = 20
+    leaving: int = 500
+    turns: int = 100
+    streams: int = 300
+    stall_s: float = 4.0
+
+
+BRIEF = Size(rounds=1, leaving=20, turns=3, streams=10, stall_s=0.5)
+
+
+async def measure(progress: Callable[[str], None], size: Size) -> list[Figure]:
     """Every figure, one after the other."""
     figures: list[Figure] = []
 
@@ -251,13 +265,13 @@ async def measure(progress: Callable[[str], None]) -> list[Figure]:
         figures.append(figure)
         progress(str(figure))
 
-    measured(await loser_closed("race", RACE, 20))
-    measured(await loser_closed("hedge", HEDGE, 20))
-    measured(await client_left(20))
-    measured(await answered_client_left(20))
-    measured(await everybody_left(500))
-    measured(await added_ttft(100))
-    held = await crowd(300)
+    measured(await loser_closed("race", RACE, size.rounds))
+    measured(await loser_closed("hedge", HEDGE, size.rounds))
+    measured(await client_left(size.rounds))
+    measured(await answered_client_left(size.rounds))
+    measured(await everybody_left(size.leaving))
+    measured(await added_ttft(size.turns))
+    held = await crowd(size.streams, size.stall_s)
     measured(held.figure)
     measured(held.broken)
     return figures
@@ -283,10 +297,16 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Measure what is promised of a running proxy.")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    as_json = parser.parse_args().json
+    parser.add_argument("--brief", action="store_true", help="little of everything: to see that it runs")
+    options = parser.parse_args()
     errors = Console(stderr=True)
-    figures = trio.run(measure, lambda line: None if as_json else errors.print(line, style="dim", highlight=False))
-    if as_json:
+
+    def progress(line: str) -> None:
+        if not options.json:
+            errors.print(line, style="dim", highlight=False)
+
+    figures = trio.run(measure, progress, BRIEF if options.brief else Size())
+    if options.json:
         rows = [{**attrs.asdict(figure), "median": figure.median, "worst": figure.worst} for figure in figures]
         print(json.dumps(rows, indent=2))
     else:

@@ -6,6 +6,7 @@ of CPU in which nothing else moves. Routing needs a size class, so bytes divided
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -123,10 +124,13 @@ def _place(error: orjson.JSONDecodeError) -> str:
     return f"{reason} at line {error.lineno}, column {error.colno}"
 
 
+_HINTS = re.compile(rb'"(?:base64|image|document)"')
+
+
 def need_of(body: JSON, raw: bytes) -> Need:
     """What the body asks of a candidate. Walks the blocks only where the bytes hint at images or documents."""
     images = documents = binary = 0
-    if b'"base64"' in raw or b'"image"' in raw or b'"document"' in raw:
+    if _HINTS.search(raw):
         for block in _blocks(body):
             kind = block.get("type")
             images += kind == "image"

@@ -83,12 +83,13 @@ class StreamEvent:
 
 
 _DATA = re.compile(rb"^data: ?(.*)$", re.M)
+_TEXT_OR_NONE = (str, type(None))
 _TEXTS = ("text", "thinking", "signature", "partial_json")
 
 
 def is_delta(value: object) -> bool:
     """Whether `value` is an object whose texts, where it has any, are texts."""
-    return isinstance(value, dict) and all(isinstance(value.get(name), str | None) for name in _TEXTS)
+    return isinstance(value, dict) and all(isinstance(value.get(name), _TEXT_OR_NONE) for name in _TEXTS)
 
 
 def encoded(payload: JSON) -> bytes:

@@ -52,6 +52,8 @@ class SSEDecoder:
         For callers that can relay a run of frames without looking into each. The other line endings take the slow way.
         Of what stayed only the last bytes are searched again, so a frame that comes in many reads costs no more.
         """
+        if self._begun and not self._rest and chunk.endswith(b"\n\n") and b"\r" not in chunk:
+            return chunk  # whole frames, as most reads are
         searched = max(0, len(self._rest) - _OVERLAP)
         self._rest += chunk
         if not self._begun and self._rest:
@@ -93,13 +95,17 @@ def _last_end(text: bytearray, start: int) -> int:
 def split(piece: bytes) -> list[Frame]:
     """Complete frames, one by one. Comments and frames without data vanish, as the standard says."""
     if b"\r" not in piece:
-        return [frame for text in piece.split(b"\n\n") if text and (frame := _frame(text)) is not None]
+        return [
+            frame
+            for text in piece.split(b"\n\n")
+            if text
+            and (frame := Frame(b"", text[6:]) if text.startswith(b"data: ") and b"\n" not in text else _frame(text))
+            is not None
+        ]
     return [frame for text in _END.split(piece) if text and (frame := _frame(text)) is not None]
 
 
 def _frame(text: bytes) -> Frame | None:
-    if text.startswith(b"data: ") and b"\n" not in text and b"\r" not in text:
-        return Frame(b"", text[6:])  # what most hosts send, and nothing else
     whole = text.lstrip(b"\n") + b"\n\n"  # a blank line too many ends no frame and begins none
     plain = _PLAIN.match(whole)
     if plain is not None:
