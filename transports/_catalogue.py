@@ -126,6 +126,7 @@ def _thinking(text: str) -> Thinking | None:
         return None
     words = text.split(",")
     return Thinking(
+        always="always" in words,
         toggle="switch" in words,
         budget="budget" in words,
         efforts=tuple(word for word in words if word not in _THINKS),

@@ -34,9 +34,9 @@ class Sealed:
 
 
 def seal(author: str, state: JSON | None = None) -> str:
-    """An envelope by `author` (a candidate's name) with what must come back to it."""
+    """An envelope by `author` (a candidate's name) with what must come back to it. What is too large stays out."""
     inner = base64.urlsafe_b64encode(orjson.dumps(state)).decode() if state else ""
-    return f"{_MARK}{author}.{inner}"
+    return f"{_MARK}{author}.{inner if len(inner) <= _MAX_CHARS else ''}"
 
 
 def opened(signature: object) -> Sealed | None:

@@ -62,6 +62,7 @@ class Accent:
     tool_ids: Literal["any", "alnum9", "kimi"] = "any"
     schema: SchemaProfile = ""
     stops: int | None = 4  #: stop sequences taken; None: any number
+    temperature_min: float = 0.0
     temperature_max: float = 2.0
     top_k: bool = False
     images: Literal["any", "base64"] = "any"
@@ -81,12 +82,21 @@ class Accent:
 
 @attrs.frozen(kw_only=True)
 class Thinking:
-    """What is known of one model's thinking: whether it can be switched, takes a budget, and at which efforts it runs."""
+    """What is known of one model's thinking: whether it can be switched, takes a budget, and at which efforts it runs.
 
+    Of a model that never thinks, all of it is false.
+    """
+
+    always: bool = False  #: it cannot be helped
     toggle: bool = False
     budget: bool = False
     efforts: tuple[str, ...] = ()
     replay: bool = False  #: its own reasoning must come back with a history of tool calls
+
+    @property
+    def thinks(self) -> bool:
+        """Whether it ever does."""
+        return self.always or self.toggle or self.budget or bool(self.efforts)
 
 
 @attrs.frozen(kw_only=True)

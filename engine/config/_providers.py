@@ -162,7 +162,9 @@ class _One:
         """The same provider on its other wires, for a host that serves some of its models there."""
         row, table = self.row, self.table
         offered = row.regions.get(table.region, row.wires) if table.region else row.wires
-        wires = {wire for wire in made.wire_by_model.values() if wire in SPOKEN and wire in offered and wire != made.wire}
+        wires = {
+            wire for wire in made.wire_by_model.values() if wire in SPOKEN and wire in offered and wire != made.wire
+        }
         found: dict[Wire, Provider] = {}
         for wire in wires:
             base, paths, no_base = self._address(wire, offered[wire])

@@ -23,8 +23,8 @@ def cap(tokens: int | None, kind: FailureKind = FailureKind.CAP) -> Any:
     return script(asking=[attrs.evolve(failing(kind, status=400), cap=tokens)])
 
 
-def too_long(*tokens: int) -> Any:
-    return script(asking=[attrs.evolve(failing(FailureKind.TOO_LONG, status=400), tokens=tokens or None)])
+def too_long(tokens: tuple[int, int] | None = None) -> Any:
+    return script(asking=[attrs.evolve(failing(FailureKind.TOO_LONG, status=400), tokens=tokens)])
 
 
 def known(it: Scenario) -> list[Learned]:
@@ -138,7 +138,7 @@ def sized(id: str, context: int | None) -> Any:
 async def test_a_window_is_learned_from_a_refusal(scenario: MakeScenario, autojump_clock: MockClock) -> None:
     """The provider's number stands above the catalogue's, and the next long prompt does not go there."""
     it = scenario(
-        {"a": [too_long(90_000, 4000), script(answer("a"))], "b": script(answer("b"))},
+        {"a": [too_long((90_000, 4000)), script(answer("a"))], "b": script(answer("b"))},
         RequireCapability(),
         providers={"a": sized("a", 200_000), "b": sized("b", 1_000_000)},
     )

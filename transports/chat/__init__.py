@@ -7,8 +7,9 @@ from collections.abc import Container
 
 from engine import JSON, Ask
 from transports._dialect import Turn, head, message_id
+from transports.chat._content import written
 from transports.chat._decoder import ChatDecoder as ChatDecoder
-from transports.chat._encoder import OPTIONAL, body_of, cap_of, written
+from transports.chat._encoder import OPTIONAL, body_of, cap_of
 from transports.chat._tools import Toolbox as Toolbox
 
 _TOOL_IDS = re.compile(rb'"id":\s?"([^"\\]{1,64})"')
@@ -46,6 +47,7 @@ def _ids_in(ask: Ask) -> Container[str]:
 def _optional(body: JSON) -> frozenset[str]:
     """What this body has that a host may refuse: its fields, those of its messages, and its system role."""
     messages = body["messages"]
-    replayed = {name for message in messages for name in message if name in OPTIONAL}
-    role = {"developer"} if messages and messages[0]["role"] == "developer" else set()
-    return frozenset((body.keys() & OPTIONAL) | replayed | role)
+    calls = (call for message in messages for call in message.get("tool_calls", ()))
+    inside = {name for one in (*messages, *calls) for name in one if name in OPTIONAL}
+    role = {"developer"} if messages[0]["role"] == "developer" else set()
+    return frozenset((body.keys() & OPTIONAL) | inside | role)

@@ -1,27 +1,42 @@
 """A tool call's arguments, when they are not quite JSON.
 
 A repair library guesses until something parses; here a guess is run as a command on somebody's machine. So only what is
-certain is put right: a fence around the object, JSON inside a JSON string, a comma too many, Python's words for true,
-false and null, a bracket that was left open at the end. A text that breaks off inside a string is cut, and half a command
-is no command: there is no repair for it. What was repaired must fit the tool's own schema.
+certain is put right: a fence around the object, JSON inside a JSON string, a comma too many, Python's words and quotes,
+a bracket that was left open behind a finished value. A text that breaks off inside a string, a number or a list is cut,
+and half a command is no command: there is no repair for it. What was repaired must fit the tool's own schema.
+
+Python's own reader is of no help: it joins two strings that lack a comma, and reads `\\/` as two characters.
 """
 
 from __future__ import annotations
 
-import ast
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from engine import JSON
 
-_FENCED = re.compile(r"\A\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*\Z", re.S)
 _CLOSING = {"{": "}", "[": "]"}
+_WORDS = {"True": "true", "False": "false", "None": "null"}
 #: JSON inside a string inside a string: twice is what has been seen, once more is harmless.
 _LAYERS = 3
-#: Nested deeper is no tool call, and `ast` would exhaust the stack over it.
+#: Nested deeper is no tool call.
 _MAX_DEPTH = 100
+#: Arguments longer than this are not repaired, in characters: a million may take half a second.
+_MAX_CHARS = 1024 * 1024
+
+#: What arguments are made of. Whatever matches none of these, an open string among them, is beyond repair.
+_TOKEN = re.compile(
+    r"""(?P<string>"(?:[^"\\]++|\\.)*+")|(?P<single>'(?:[^'\\]++|\\.)*+')"""
+    r"""|(?P<open>[{\[])|(?P<close>[}\]])|(?P<comma>,)|(?P<other>:|[-+.\w]++)|\s++""",
+    re.S,
+)
+_LANGUAGE = re.compile(r"[\w-]*\s*")
+#: In a string of Python's: an escape, and what JSON must escape or may not hold.
+_AS_DOUBLE = {"\\'": "'", '"': '\\"', "\\": "\\?"}  # the last is no escape of JSON's, and fails
+_IN_SINGLE = re.compile(r"\\x([0-9a-fA-F]{2})|\\u[0-9a-fA-F]{4}|\\[\\nrtbf\"]|\\'|\"|\\")
 
 
 def plain(text: str) -> JSON | None:
@@ -37,6 +52,8 @@ def plain(text: str) -> JSON | None:
 
 def repaired(text: str, schema: JSON | None) -> JSON | None:
     """The object that `text` was meant to be, or None where that is not certain or does not fit `schema`."""
+    if len(text) > _MAX_CHARS:
+        return None
     value: Any = text
     for _ in range(_LAYERS):
         if not isinstance(value, str):
@@ -61,70 +78,91 @@ def fits(value: JSON, schema: JSON | None) -> bool:
         Draft202012Validator.check_schema(schema)
         # An empty registry: a reference to an address is not fetched.
         return bool(Draft202012Validator(schema, registry=Registry()).is_valid(value))
-    except (SchemaError, Unresolvable, re.error, RecursionError):
+    except RecursionError:
+        return False  # nobody knows, so it is not certain
+    except (SchemaError, Unresolvable, re.error, ValueError):
         return True
 
 
 def _read(text: str) -> Any:
-    fenced = _FENCED.match(text)
-    text = (fenced[1] if fenced else text).strip()
+    text = _unfenced(text.strip())
     if not text:
         return {}
-    mended = _mended(text)
-    for candidate in (text, mended):
+    for candidate in (text, _mended(text)):
         if candidate is None:
             continue
         try:
-            return orjson.loads(candidate)
-        except orjson.JSONDecodeError:
+            value = orjson.loads(candidate)
+            orjson.dumps(value)  # it has to be written again, and less deep than it may be read
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
             continue
-    if mended is None or mended[:1] not in _CLOSING:
-        return None
-    try:
-        value = ast.literal_eval(mended)
-        return orjson.loads(orjson.dumps(value))
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
+        return value
+    return None
+
+
+def _unfenced(text: str) -> str:
+    first, line_end, rest = text.partition("\n")
+    if line_end and rest.endswith("```") and first.startswith("```") and _LANGUAGE.fullmatch(first, 3):
+        return rest[:-3].strip()
+    return text
 
 
 def _mended(text: str) -> str | None:
-    """`text` without commas before a closing bracket, and with the open brackets closed; None where that is no remedy."""
+    """`text` as JSON: no comma before a closing bracket, open brackets closed, Python's words and strings as JSON's.
+
+    None where that is no remedy.
+    """
     out: list[str] = []
     opened: list[str] = []
-    quote = ""
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if quote:
-            if char == "\\":
-                out.append(text[at : at + 2])
-                at += 2
-                continue
-            quote = "" if char == quote else quote
-        elif char in "\"'":
-            quote = char
-        elif char in _CLOSING:
-            opened.append(_CLOSING[char])
-            if len(opened) > _MAX_DEPTH:
+    for kind, token in _tokens(text):
+        match kind:
+            case "":
                 return None
-        elif char in "}]":
-            if not opened or opened.pop() != char:
-                return None
-            _drop_comma(out)
-        out.append(char)
-        at += 1
-    if quote:
-        return None
-    if opened:
-        if not text.rstrip().endswith(('"', "'", "}", "]", "{", "[", ",")):
-            return None  # a name without its value, or a number that may have had more digits
-        _drop_comma(out)
+            case "single":
+                string = _from_single(token)
+                if string is None:
+                    return None
+                out.append(string)
+            case "open":
+                opened.append(_CLOSING[token])
+                if len(opened) > _MAX_DEPTH:
+                    return None
+                out.append(token)
+            case "close":
+                if not opened or opened.pop() != token:
+                    return None
+                if out[-1] == "," and out[-2] not in ("[", "{", ","):
+                    out.pop()
+                out.append(token)
+            case "other":
+                out.append(f" {_WORDS.get(token, token)}")  # two numbers in a row are not one
+            case _:
+                out.append(token)
+    if opened and not out[-1].endswith(('"', "}", "]")):
+        return None  # more was to come: a value, an element, or the rest of a number
     return "".join([*out, *reversed(opened)])
 
 
-def _drop_comma(out: list[str]) -> None:
-    at = len(out) - 1
-    while at >= 0 and out[at].isspace():
-        at -= 1
-    if at >= 0 and out[at] == ",":
-        del out[at]
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    """Kind and text of each token, white space left out; a kind of "" where there is none."""
+    at = 0
+    while match := _TOKEN.match(text, at):
+        at = match.end()
+        if match.lastgroup:
+            yield match.lastgroup, match[0]
+    if at != len(text):
+        yield "", text[at : at + 1]
+
+
+def _from_single(token: str) -> str | None:
+    """A string in single quotes as JSON; None where it holds an escape that means something else there, or nothing."""
+
+    def written(match: re.Match[str]) -> str:
+        return f"\\u00{match[1]}" if match[1] else _AS_DOUBLE.get(match[0], match[0])
+
+    string = f'"{_IN_SINGLE.sub(written, token[1:-1])}"'
+    try:
+        orjson.loads(string)
+    except orjson.JSONDecodeError:
+        return None
+    return string

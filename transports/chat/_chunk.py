@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
+import orjson
+
 from engine import JSON
 
 Said = Literal["text", "thinking"]
@@ -33,21 +35,45 @@ STOPS: Mapping[str, str] = MappingProxyType(
         "model_context_window_exceeded": "model_context_window_exceeded",  # Z.ai
     }
 )
-#: Reasons that are no end but a failure: DeepSeek, Z.ai, OpenRouter.
-FAILED = frozenset(["insufficient_system_resource", "network_error", "error"])
+#: Reasons that are no end but a failure: DeepSeek, Z.ai, OpenRouter, vLLM and SGLang.
+FAILED = frozenset(["insufficient_system_resource", "network_error", "error", "abort"])
+#: Words for a natural end, which some hosts give where others name the stop sequence.
+_NATURAL = frozenset(["stop", "end", "eos", "end_turn", "completed"])
 
 #: Where reasoning is found; the first that is not empty counts, since some hosts send the same text twice.
 _REASONING = ("reasoning_content", "reasoning", "reasoning_text")
 #: Fields of a whole answer of whose kind an error is not.
 _ANSWER = frozenset(["choices", "usage", "x_groq"])
+#: What stands beside an error and says which one it is: xAI, Cerebras, NVIDIA.
+_CODES = ("code", "status_code", "status")
+_WORDLESS = "an error without a text"
 
 
-def choice_of(chunk: JSON) -> JSON | None:
-    """The one choice that was asked for; None in a chunk that has none."""
-    choices = chunk.get("choices")
-    if not isinstance(choices, list):
+def choices_of(chunk: JSON) -> list[JSON]:
+    """The choices that make up the one that was asked for: Copilot gives the text and the calls of one in two."""
+    return [c for c in _objects(chunk.get("choices")) if c.get("index") in (None, 0, "0", "")]
+
+
+def said_by(choice: JSON) -> JSON:
+    """What a choice adds. A `message` beside a delta says all of it once more."""
+    delta = choice.get("delta")
+    said = delta if isinstance(delta, dict) else choice.get("message")
+    return said if isinstance(said, dict) else {}
+
+
+def finish_of(choice: JSON) -> str:
+    """The finish reason in lower case, "" where there is none yet."""
+    finish, native = _text(choice.get("finish_reason")).lower(), _text(choice.get("native_finish_reason")).lower()
+    # OpenRouter says `tool_calls` of a call that was cut, and the truth beside it.
+    return native if finish and finish not in FAILED and STOPS.get(native) == "max_tokens" else finish
+
+
+def stop_sequence_of(choice: JSON) -> str | None:
+    """The stop sequence that ended the answer, where the host names it (vLLM)."""
+    stopped_by = choice.get("stop_reason")
+    if not isinstance(stopped_by, str) or stopped_by.lower() in STOPS or stopped_by.lower() in _NATURAL:
         return None
-    return next((c for c in choices if isinstance(c, dict) and not c.get("index")), None)
+    return stopped_by or None
 
 
 def reasoning_of(delta: JSON) -> str:
@@ -82,39 +108,47 @@ def said_in(content: Any) -> Iterator[tuple[Said, str]]:
 
 def calls_in(delta: JSON) -> list[JSON]:
     """The tool-call entries of a delta, the older `function_call` among them."""
-    calls = _objects(delta.get("tool_calls"))
+    given = delta.get("tool_calls")
+    calls = [given] if isinstance(given, dict) else _objects(given)
     legacy = delta.get("function_call")
-    return [*calls, {"index": 0, "function": legacy}] if isinstance(legacy, dict) else calls
+    # Where both are given they say the same.
+    return [{"index": 0, "function": legacy}] if isinstance(legacy, dict) and not calls else calls
 
 
-def error_in(chunk: JSON, choice: JSON | None) -> JSON | None:
+def error_in(chunk: JSON, choices: list[JSON]) -> JSON | None:
     """The error that a chunk, or a whole answer with status 200, really is; None where it is none.
 
-    As an object with at least `message`, in the host's own fields otherwise.
+    As an object in the host's own fields, with a text in `message`.
     """
-    groq = chunk.get("x_groq")
-    nested = [chunk.get("error"), groq.get("error") if isinstance(groq, dict) else None]
-    nested.append(choice.get("error") if choice else None)
-    for error in nested:
-        if isinstance(error, dict):
-            return {"message": "an error without a text", **error}
-        if error and isinstance(error, str):
-            return {"message": error}
+    for holder in (chunk, chunk.get("x_groq"), *choices):
+        error = holder.get("error") if isinstance(holder, dict) else None
+        if error or (error == {} and not _ANSWER & chunk.keys()):
+            return _error_of(error, chunk)
     status = chunk.get("base_resp")  # MiniMax
     if isinstance(status, dict) and status.get("status_code"):
         return {"message": _text(status.get("status_msg")) or "an error", "code": status["status_code"]}
     if _ANSWER & chunk.keys():
         return None
     if chunk.get("object") == "error" or "detail" in chunk or ("message" in chunk and {"code", "type"} & chunk.keys()):
-        text = chunk.get("message") or chunk.get("detail")
-        return {**chunk, "message": text if isinstance(text, str) else "an error"}
+        return _error_of(chunk, chunk)
     return None
 
 
-def usage_in(chunk: JSON, choice: JSON | None) -> JSON | None:
+def _error_of(error: Any, chunk: JSON) -> JSON:
+    """An error in whatever shape as an object, with the codes that stand beside it."""
+    if isinstance(error, list) and error:
+        error = error[0]
+    given = error if isinstance(error, dict) else {"message": error if isinstance(error, str) else chunk.get("message")}
+    out = {**{name: chunk[name] for name in _CODES if isinstance(chunk.get(name), str | int)}, **given}
+    if type(status := out.get("status")) is int:
+        out.setdefault("status_code", status)
+    texts = (out.get(name) for name in ("message", "detail", "msg", "title", "error"))
+    return {**out, "message": next((text for text in texts if text and isinstance(text, str)), _WORDLESS)}
+
+
+def usage_in(chunk: JSON, choices: list[JSON]) -> JSON | None:
     """The usage in a chunk: its own, Moonshot's in the choice, Groq's in `x_groq`."""
-    groq = chunk.get("x_groq")
-    for holder in (chunk, choice, groq):
+    for holder in (chunk, *choices, chunk.get("x_groq")):
         usage = holder.get("usage") if isinstance(holder, dict) else None
         if isinstance(usage, dict) and usage:
             timings = chunk.get("timings")
@@ -153,6 +187,14 @@ _CACHE_WRITTEN = (
     ("prompt_tokens_details", "cache_write_tokens"),  # OpenAI, OpenRouter
     ("prompt_tokens_details", "cache_creation_input_tokens"),  # Qwen
 )
+
+
+def written(value: Any) -> bytes | None:
+    """A value as JSON, where it can still be written some levels further down, in a conversation; else None."""
+    try:
+        return orjson.dumps([[[[[[[[value]]]]]]]])[8:-8]
+    except orjson.JSONEncodeError:
+        return None
 
 
 def _first_count(usage: JSON, paths: tuple[tuple[str, ...], ...]) -> int:

@@ -9,47 +9,47 @@ finish reason makes an end an end. Sans-I/O.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container
 
 import orjson
 
-from engine import JSON, MESSAGE_STOP, PROGRESS, Kind, StreamEvent, block_stop, error_event, event
+from engine import JSON, StreamEvent, error_event, event
 from engine.config import Accent
 from transports._anthropic import MAX_WAITING_BYTES, StreamError
 from transports._envelope import seal
 from transports._sse import Frame, SSEDecoder, split
 from transports.chat import _arguments
-from transports.chat._calls import Call, Calls, TooManyCalls, unique_ids
+from transports.chat._calls import BadCalls, Call, Calls, unique_ids
 from transports.chat._chunk import (
     FAILED,
     STOPS,
-    Said,
     calls_in,
-    choice_of,
+    choices_of,
     error_in,
+    finish_of,
     reasoning_of,
+    said_by,
     said_in,
+    stop_sequence_of,
     tokens_of,
     usage_in,
+    written,
 )
 from transports.chat._details import Details
 from transports.chat._think import ThinkSplitter
-from transports.chat._tools import Toolbox
+from transports.chat._tools import Toolbox, sendable_name
+from transports.chat._writer import Writer
 
-_DELTA = {
-    "text": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
-    b'"delta":{"type":"text_delta","text":%s}}\n\n',
-    "thinking": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
-    b'"delta":{"type":"thinking_delta","thinking":%s}}\n\n',
-}
-_EMPTY: dict[Said, JSON] = {
-    "text": {"type": "text", "text": ""},
-    "thinking": {"type": "thinking", "thinking": "", "signature": ""},
-}
-#: Stop reasons under which the last call may have been cut off.
-_CUT = frozenset(["max_tokens", "model_context_window_exceeded"])
+#: Stop reasons under which calls may have been cut off.
+_CUT = frozenset(["max_tokens", "model_context_window_exceeded", "refusal"])
 #: Bytes of text a token, where the host counts nothing.
 _BYTES_PER_TOKEN = 4
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]", re.ASCII)
+
+
+class _Unreadable(StreamError):
+    """A frame that holds no chunk."""
 
 
 class ChatDecoder:
@@ -82,178 +82,121 @@ class ChatDecoder:
         self._splits = self._accent.think_tags != "off"
         self._calls = Calls(toolbox.names)
         self._details = Details(wanted=self._accent.replay == "reasoning_details")
-        self._open: Said | None = None  # the block being filled
-        self._index = -1  # of the last block
-        self._pieces: list[str] = []  # of the open block, not yet given out
-        self._blank = ""  # white space that becomes a text only if more follows
-        self._size = 0
-        self._started = False
-        self._finish: str | None = None  # the host's finish reason
+        self._writer = Writer(self._head, self._signature)
+        self._finish = ""  # the host's finish reason
         self._refused = False
         self._stop_sequence: str | None = None
-        self._usage: JSON | None = None
-        self._out: list[StreamEvent] = []
+        self._usage: JSON = {}
         self._done = False
         self.complete = False  #: the answer came to its proper end, with something in it
 
     @property
     def began(self) -> bool:
         """Whether anything has been given out that may have been shown."""
-        return self._started
+        return self._writer.started
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """The events that `chunk` completes. Raises StreamError, SSEError."""
+        if self._done:
+            return []
         piece = self._sse.take(chunk)
         return self._frames(split(piece)) if piece else []
 
     def finish(self) -> list[StreamEvent]:
         """The stream is over. Without `[DONE]` a finish reason makes it whole; without either it was cut."""
-        out = self._frames(self._sse.finish())
-        if not self._done and self._finish is not None:
+        try:
+            out = self._frames(self._sse.finish())
+        except _Unreadable:
+            if not self._finish:
+                raise
+            out = []  # cut in what comes after the end: a count of tokens, or the `[DONE]` itself
+        if not self._done and self._finish:
             self._end()
-        return out + self._given()
+        return out + self._writer.given()
 
     def whole(self, answer: JSON) -> list[StreamEvent]:
         """A JSON answer, given where a stream was asked for. Raises StreamError."""
-        choice = choice_of(answer)
-        if error_in(answer, choice) is None and (choice is None or not isinstance(choice.get("message"), dict)):
+        choices = choices_of(answer)
+        if error_in(answer, choices) is None and not any(isinstance(c.get("message"), dict) for c in choices):
             raise StreamError("a JSON answer that is not a chat completion")
         self._chunk(answer)
         if not self._done:
+            self._finish = self._finish or "stop"
             self._end()
-        return self._given()
+        return self._writer.given()
 
     def _frames(self, frames: list[Frame]) -> list[StreamEvent]:
         for frame in frames:
             if self._done:
                 break
-            if frame.data.strip() == b"[DONE]":
+            data = frame.data.strip()
+            if data == b"[DONE]":
                 self._end()
-                break
-            try:
-                chunk = orjson.loads(frame.data)
-            except orjson.JSONDecodeError:
-                raise StreamError("a chunk that is not JSON") from None
-            if not isinstance(chunk, dict):
-                raise StreamError("a chunk that is not an object")
-            if frame.event == b"error" and "error" not in chunk:
-                chunk = {"error": chunk}
-            self._chunk(chunk)
-        return self._given()
-
-    def _given(self) -> list[StreamEvent]:
-        self._flush()
-        out, self._out = self._out, []
-        return out
+            elif data:
+                self._chunk(_parsed(frame))
+        return self._writer.given()
 
     # What a chunk holds.
 
     def _chunk(self, chunk: JSON) -> None:
-        choice = choice_of(chunk)
-        error = error_in(chunk, choice)
+        choices = choices_of(chunk)
+        error = error_in(chunk, choices)
         if error is not None:
             self._fail(error)
             return
-        self._usage = usage_in(chunk, choice) or self._usage
-        if choice is None:
-            return
-        delta = choice.get("delta") or choice.get("message")
-        if isinstance(delta, dict):
-            self._delta(delta)
-        finish = choice.get("finish_reason")
-        if isinstance(finish, str) and finish:
-            if finish.lower() in FAILED:
-                self._fail({"type": finish, "message": f"the answer broke off: {finish}"})
-                return
-            # OpenRouter says `tool_calls` of a call that was cut, and the truth beside it.
-            native = str(choice.get("native_finish_reason")).lower()
-            self._finish = native if STOPS.get(native) == "max_tokens" else finish.lower()
-            stopped_by = choice.get("stop_reason")  # vLLM names the sequence
-            self._stop_sequence = stopped_by if isinstance(stopped_by, str) else None
+        self._usage = usage_in(chunk, choices) or self._usage
+        for choice in choices:
+            self._delta(said_by(choice))
+            if finish := finish_of(choice):
+                if finish in FAILED:
+                    self._fail({"type": finish, "message": f"the answer broke off: {finish}"})
+                    return
+                self._finish, self._stop_sequence = finish, stop_sequence_of(choice)
 
     def _delta(self, delta: JSON) -> None:
         if reasoning := reasoning_of(delta):
-            self._say("thinking", reasoning)
+            self._writer.say("thinking", reasoning)
         if details := delta.get("reasoning_details"):
             self._details.take(details)
         content = delta.get("content")
-        if content:
-            if isinstance(content, str):
-                self._text(content)
-            else:
-                for kind, text in said_in(content):
-                    self._say(kind, text)
+        if isinstance(content, str):
+            self._text(content)
+        elif content:
+            for kind, text in said_in(content):
+                if kind == "text":
+                    self._text(text)
+                else:
+                    self._writer.say(kind, text)
         refusal = delta.get("refusal")
         if refusal and isinstance(refusal, str):
             self._refused = True
-            self._say("text", refusal)
+            self._text(refusal)
         if delta.get("tool_calls") or delta.get("function_call"):
             self._gather(calls_in(delta))
 
     def _text(self, text: str) -> None:
+        if not text:
+            return
         if not self._splits or self._think.done:
-            self._say("text", text)
+            self._writer.say("text", text)
             return
         for kind, piece in self._think.feed(text):
-            self._say(kind, piece)
+            self._writer.say(kind, piece)
 
     def _gather(self, entries: list[JSON]) -> None:
         try:
             self._calls.take(entries)
-        except TooManyCalls as error:
+        except BadCalls as error:
             raise StreamError(str(error)) from None
         if self._calls.size > MAX_WAITING_BYTES:
             raise StreamError(f"tool calls of more than {MAX_WAITING_BYTES >> 20} MiB")
-        if not self._out or self._out[-1] is not PROGRESS:
-            self._out.append(PROGRESS)
+        self._writer.progress()
 
-    # Blocks.
+    # The head and the ends.
 
-    def _say(self, kind: Said, text: str) -> None:
-        if kind != self._open:
-            if not text.strip():  # no block is made of white space alone: history could not bear it
-                self._blank = self._blank + text if kind == "text" else self._blank
-                return
-            self._close()
-            self._begin(kind)
-            if kind == "text":
-                text, self._blank = self._blank + text, ""
-        self._pieces.append(text)
-
-    def _begin(self, kind: Said) -> None:
-        self._start()
-        self._index += 1
-        self._open = kind
-        start = {"type": "content_block_start", "index": self._index, "content_block": _EMPTY[kind]}
-        self._out.append(event(start))
-
-    def _flush(self) -> None:
-        """What was said in the open block since the last time, as one delta."""
-        if self._pieces and self._open is not None:
-            text = "".join(self._pieces)
-            self._pieces.clear()
-            raw = _DELTA[self._open] % (self._index, orjson.dumps(text))
-            self._size += len(text)
-            self._out.append(StreamEvent(Kind.DELTAS, raw, content=True))
-
-    def _close(self) -> None:
-        if self._open is None:
-            return
-        self._flush()
-        if self._open == "thinking":
-            delta = {"type": "signature_delta", "signature": seal(self._author, self._details.state())}
-            self._out.append(event({"type": "content_block_delta", "index": self._index, "delta": delta}))
-        self._out.append(block_stop(self._index))
-        self._open = None
-
-    def _start(self) -> None:
+    def _head(self) -> StreamEvent:
         """`message_start`, with the best count of input that there is yet: a zero would break the client's meter."""
-        if self._started:
-            return
-        self._started = True
-        usage = self._tokens()
-        if not any(usage[name] for name in usage if name != "output_tokens"):
-            usage["input_tokens"] = self._estimate
+        usage, estimated = self._tokens()
         message: JSON = {
             "id": self._message_id,
             "type": "message",
@@ -264,95 +207,109 @@ class ChatDecoder:
             "stop_sequence": None,
             "usage": {**usage, "output_tokens": min(usage["output_tokens"], 1)},
         }
-        self._out.append(event({"type": "message_start", "message": message}, estimated=self._usage is None))
+        return event({"type": "message_start", "message": message}, estimated=estimated)
 
-    # Endings.
+    def _signature(self, thought: str) -> str:
+        return seal(self._author, self._details.state(thought))
 
     def _fail(self, error: JSON) -> None:
         self._done = True
-        self._flush()
         # The provider's whole object is kept for those who judge it; the client is told the text.
-        told = error_event("api_error", str(error["message"]))
-        self._out.append(StreamEvent(Kind.ERROR, told.raw, {**told.payload, "upstream": error}))
+        told = error_event("api_error", error["message"])
+        if written(error) is None:
+            error = {"message": error["message"]}
+        self._writer.fail(StreamEvent(told.kind, told.raw, {**told.payload, "upstream": error}))
 
     def _end(self) -> None:
         for kind, text in self._think.finish():
-            self._say(kind, text)
+            self._writer.say(kind, text)
         calls = self._calls.finished()
         reason = self._reason(calls)
-        arguments = self._checked(calls, cut=reason in _CUT)
+        checked = self._checked(calls, cut=reason in _CUT)
         self._done = True
-        self._start()
-        self._close()
+        self._writer.close()
+        calls = [call for call, _ in checked]
         if state := self._details.unsealed(calls if self._accent.thought_signatures else ()):
-            self._block({"type": "redacted_thinking", "data": seal(self._author, state)}, content=True)
-        ids = unique_ids(calls, self._taken() if calls else (), self._message_id.removeprefix("msg_")[:24])
-        for call, id, given in zip(calls, ids, arguments, strict=False):
-            self._call(call, id, given)
-        if not arguments and reason == "tool_use":
-            reason = "end_turn"
+            self._writer.whole({"type": "redacted_thinking", "data": seal(self._author, state)}, content=True)
+        prefix = _NOT_IN_IDS.sub("", self._message_id.removeprefix("msg_"))[:24]
+        ids = unique_ids(calls, self._taken() if calls else (), prefix)
+        for id, (call, arguments) in zip(ids, checked, strict=True):
+            known = call.name in self._toolbox.names
+            self._writer.call(id, self._toolbox.name_of(call.name) if known else sendable_name(call.name), arguments)
+        if not calls and reason == "tool_use":
+            reason = "refusal" if self._refused else "end_turn"
         delta = {"stop_reason": reason, "stop_sequence": self._stop_sequence if reason == "stop_sequence" else None}
-        last = {"type": "message_delta", "delta": delta, "usage": self._tokens()}
-        self._out += [event(last, estimated=self._usage is None), MESSAGE_STOP]
-        self.complete = self._index >= 0
+        usage, estimated = self._tokens()
+        self._writer.end(event({"type": "message_delta", "delta": delta, "usage": usage}, estimated=estimated))
+        self.complete = self._writer.blocks > 0
 
     def _reason(self, calls: list[Call]) -> str:
         """Anthropic's stop reason. A call that was made is run, whatever the host says of its end."""
-        reason = STOPS.get(self._finish or "", "end_turn")
-        if reason in ("end_turn", "stop_sequence") and calls:
-            return "tool_use"
-        if self._refused and reason == "end_turn":
+        reason = STOPS.get(self._finish, "end_turn")
+        if reason not in ("end_turn", "stop_sequence"):
+            return reason
+        if self._refused:
             return "refusal"
-        if reason == "end_turn" and self._stop_sequence is not None:
-            return "stop_sequence"
-        return reason
+        return "tool_use" if calls else "stop_sequence" if self._stop_sequence is not None else reason
 
-    def _checked(self, calls: list[Call], *, cut: bool) -> list[JSON]:
-        """The arguments of the calls as objects. Where the answer was cut, a last call that was cut with it is dropped.
+    def _checked(self, calls: list[Call], *, cut: bool) -> list[tuple[Call, str]]:
+        """The calls, with the JSON of their arguments. Where the answer was cut, a call that was cut with it is left out.
 
         Raises StreamError for arguments that cannot be put right.
         """
-        found: list[JSON] = []
+        found: list[tuple[Call, str]] = []
         for call in calls:
-            text = call.arguments
-            given = _arguments.plain(text)
-            if given is None and cut and call is calls[-1]:
-                break
+            text = call.arguments.strip()
+            whole = _arguments.plain(text) is not None and bool(call.name)
+            # Without any arguments yet, the last call may have been cut right behind its name.
+            if cut and (not whole or (call is calls[-1] and not text)):
+                continue
             if not call.name:
                 raise StreamError("a tool call without a name")
-            if given is not None:
-                given = self._toolbox.arguments_back(call.name, given)
-            else:
-                given = _arguments.repaired(text, None)
-                if given is not None:
-                    given = self._toolbox.arguments_back(call.name, given)
-                if given is None or not _arguments.fits(given, self._toolbox.schema_of(call.name)):
-                    raise StreamError(f"the arguments of a call of {call.name[:64]} are not JSON")
-            found.append(given)
+            found.append((call, self._arguments(call.name, text)))
         return found
 
-    def _call(self, call: Call, id: str, arguments: JSON) -> None:
-        block = {"type": "tool_use", "id": id, "name": self._toolbox.name_of(call.name), "input": {}}
-        delta = {"type": "input_json_delta", "partial_json": orjson.dumps(arguments).decode()}
-        self._block(block, delta)
-        self._size += len(delta["partial_json"])
+    def _arguments(self, name: str, text: str) -> str:
+        """A call's arguments as the JSON of an object, as they came where they need no repair. Raises StreamError."""
+        given = _arguments.plain(text)
+        plain = given is not None
+        if given is None and self._finish:  # an end that nobody gave a reason for may be a cut
+            given = _arguments.repaired(text, None)
+        if given is None:
+            raise StreamError(f"the arguments of a call of {name[:64]} are not JSON")
+        back = self._toolbox.arguments_back(name, given)
+        as_json = written(back)
+        if as_json is None:
+            raise StreamError(f"the arguments of a call of {name[:64]} are nested too deeply")
+        if plain:
+            return text if given and back is given else as_json.decode()
+        if not _arguments.fits(back, self._toolbox.schema_of(name)):
+            raise StreamError(f"the arguments of a call of {name[:64]} are not JSON, nor nearly what its schema says")
+        return as_json.decode()
 
-    def _block(self, block: JSON, delta: JSON | None = None, *, content: bool = False) -> None:
-        """A block that is whole at once."""
-        self._index += 1
-        start = {"type": "content_block_start", "index": self._index, "content_block": block}
-        self._out.append(event(start, content=content))
-        if delta is not None:
-            self._out.append(event({"type": "content_block_delta", "index": self._index, "delta": delta}))
-        self._out.append(block_stop(self._index))
+    def _tokens(self) -> tuple[JSON, bool]:
+        """The usage so far, and whether any of it is an estimate: of hosts that count nothing, or say zero."""
+        usage, estimated = tokens_of(self._usage, reasoning_beside=self._accent.reasoning_beside), False
+        if not any(usage[name] for name in usage if name != "output_tokens"):
+            usage["input_tokens"], estimated = self._estimate, True
+        if not usage["output_tokens"] and self._writer.size:
+            usage["output_tokens"], estimated = -(-self._writer.size // _BYTES_PER_TOKEN), True
+        return usage, estimated
 
-    def _tokens(self) -> JSON:
-        if self._usage is not None:
-            return tokens_of(self._usage, reasoning_beside=self._accent.reasoning_beside)
-        output = -(-self._size // _BYTES_PER_TOKEN)
-        return {
-            "input_tokens": self._estimate,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "output_tokens": output,
-        }
+
+def _parsed(frame: Frame) -> JSON:
+    """The chunk in a frame. Raises _Unreadable."""
+    failed = frame.event == b"error"
+    try:
+        chunk = orjson.loads(frame.data)
+    except orjson.JSONDecodeError:
+        if not failed:
+            raise _Unreadable("a chunk that is not JSON") from None
+        chunk = frame.data.decode("utf-8", "replace")
+    if isinstance(chunk, list) and len(chunk) == 1:
+        chunk = chunk[0]  # Gemini's errors come in a list
+    if failed and not (isinstance(chunk, dict) and "error" in chunk):
+        chunk = {"error": chunk}
+    if not isinstance(chunk, dict):
+        raise _Unreadable("a chunk that is not an object")
+    return chunk

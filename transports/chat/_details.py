@@ -14,11 +14,42 @@ import attrs
 
 from engine import JSON
 from transports.chat._calls import Call
+from transports.chat._chunk import written
 
 #: Parts of a detail that come in fragments and are joined.
 _JOINED = ("text", "summary", "data", "signature")
-#: What is kept of the details of one answer, in characters; encrypted reasoning is some kilobytes.
-_MAX_CHARS = 512 * 1024
+#: What is kept of the details of one answer, in bytes of JSON; encrypted reasoning is some kilobytes.
+MAX_BYTES = 512 * 1024
+#: What a detail counts at the least.
+_LEAST = 64
+
+
+@attrs.define(eq=False)
+class _Detail:
+    """One detail: its fields, those that come in fragments as lists of them."""
+
+    fields: JSON
+    joined: dict[str, list[str]]
+
+    def whole(self) -> JSON:
+        return {**self.fields, **{name: "".join(parts) for name, parts in self.joined.items()}}
+
+    def takes(self, detail: JSON) -> bool:
+        """Whether `detail` is more of this one. An encrypted one comes whole."""
+        same = all(detail.get(name) in (None, self.fields.get(name)) for name in ("type", "index", "id"))
+        return same and detail.get("type") != "reasoning.encrypted"
+
+    def take(self, detail: JSON) -> int:
+        """Make it part of this one; how much larger that makes it. What each fragment repeats is kept once."""
+        grown = 0
+        for name, value in detail.items():
+            if name in _JOINED and isinstance(value, str):
+                self.joined.setdefault(name, []).append(value)
+                grown += _size_of(value)
+            elif value is not None and self.fields.get(name) != value:
+                self.fields[name] = value
+                grown += len(name) + _size_of(value)
+        return grown
 
 
 @attrs.define(eq=False)
@@ -26,49 +57,43 @@ class Details:
     """The details of one answer. Where they are not `wanted` back, none are kept."""
 
     wanted: bool = False
-    _made: list[JSON] = attrs.field(factory=list)
+    _made: list[_Detail] = attrs.field(factory=list)
     _size: int = 0
 
     def take(self, details: Any) -> None:
         for detail in details if self.wanted and isinstance(details, list) else ():
             if not isinstance(detail, dict):
                 continue
-            self._size += sum(len(v) for name in _JOINED if isinstance(v := detail.get(name), str))
-            if self._size > _MAX_CHARS:
+            if not self._made or not self._made[-1].takes(detail):
+                self._made.append(_Detail({}, {}))
+                self._size += _LEAST
+            self._size += self._made[-1].take(detail)
+            if self._size > MAX_BYTES:
                 self.wanted = False
                 self._made.clear()
                 return
-            last = self._made[-1] if self._made else None
-            if last is not None and _continues(last, detail):
-                for name, value in detail.items():
-                    if name in _JOINED and isinstance(value, str) and isinstance(last.get(name), str):
-                        last[name] += value
-                    elif value is not None:
-                        last[name] = value
-            else:
-                self._made.append({k: v for k, v in detail.items() if v is not None})
 
-    def state(self) -> JSON | None:
+    def state(self, thought: str) -> JSON | None:
         """The state for the envelope of a thinking block that ends here: the details since the last one.
 
-        A text that is the only one is the block's own, so it stays out.
+        A text that is the only one, and that of the block, stays out.
         """
-        made, self._made = self._made, []
+        made, self._made = [detail.whole() for detail in self._made], []
         texts = [detail for detail in made if isinstance(detail.get("text"), str)]
-        if len(texts) == 1:
-            made = [{k: v for k, v in d.items() if d is not texts[0] or k != "text"} for d in made]
+        if len(texts) == 1 and texts[0].get("type") == "reasoning.text" and texts[0]["text"] == thought:
+            del texts[0]["text"]
         return {"details": made} if made else None
 
     def unsealed(self, calls: Iterable[Call]) -> JSON | None:
         """The state that no thinking block holds: details that came after it, and what came with the calls."""
         state: JSON = {}
         if self._made:
-            state["details"] = self._made
+            state["details"] = [detail.whole() for detail in self._made]
         if extras := {str(number): call.extra for number, call in enumerate(calls) if call.extra}:
             state["calls"] = extras
         return state or None
 
 
-def _continues(last: JSON, detail: JSON) -> bool:
-    same = all(detail.get(name) in (None, last.get(name)) for name in ("type", "index", "id"))
-    return same and detail.get("type") != "reasoning.encrypted"
+def _size_of(value: Any) -> int:
+    text = written(value)
+    return MAX_BYTES + 1 if text is None else len(text)  # nested too deeply to be sent back

@@ -7,6 +7,7 @@ own `Thinking`); what is wanted is settled here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -48,10 +49,11 @@ def wanted(body: JSON, *, twin: bool | None, configured: ThinkingWish | None) ->
     return Wanted(kind == "adaptive" or twin is True, effort)
 
 
-def switched(want: Wanted, switch: Switch | None, model: Thinking | None) -> JSON:
+def switched(want: Wanted, switch: Switch | None, model: Thinking | None, *, cap: int) -> JSON:
     """The fields that ask this host for it; nothing where it has no switch, or the model has none for that.
 
-    `model` is None where nothing is known of the model: then it is taken to have what its host has.
+    `model` is None where nothing is known of the model: then it is taken to have what its host has. Thinking is part of
+    an answer, so a budget that the answer's `cap` cannot hold becomes half of that.
     """
     if switch is None or (model is not None and not (model.toggle or model.budget or model.efforts)):
         return {}
@@ -60,18 +62,35 @@ def switched(want: Wanted, switch: Switch | None, model: Thinking | None) -> JSO
     efforts = efforts or switch.efforts
     if not want.on:
         if switch.off and (model is None or model.toggle or not switch.effort):
-            return _merged(out, switch.off)
-        if switch.effort and "none" in (model.efforts if model and model.efforts else switch.efforts):
+            return merge(out, switch.off)
+        if switch.effort and "none" in switch.efforts and _can_be_off(model):
             _put(out, switch.effort, "none")
         return out
-    _merged(out, switch.on)
-    if switch.budget and want.budget is not None:
-        _put(out, switch.budget, want.budget)
-    elif switch.effort and (model is None or model.efforts or not (model.toggle or model.budget)):
-        _put(out, switch.effort, nearest_effort(want.effort, efforts))
-    elif switch.budget and (model is None or model.budget):
-        _put(out, switch.budget, EFFORT_BUDGET[want.effort if want.effort in EFFORT_BUDGET else "medium"])
+    merge(out, switch.on)
+    takes_budget = switch.budget and (model is None or model.budget)
+    budget = EFFORT_BUDGET.get(want.effort, EFFORT_BUDGET["medium"]) if want.budget is None else want.budget
+    if takes_budget and (want.budget is not None or not switch.effort):
+        _put(out, switch.budget, budget if budget < cap else max(1, cap // 2))
+    elif (
+        switch.effort
+        and (model is None or model.efforts or not model.toggle or model.budget)
+        and (effort := nearest_effort(want.effort, efforts)) != "none"
+    ):
+        _put(out, switch.effort, effort)
     return out
+
+
+def _can_be_off(model: Thinking | None) -> bool:
+    return model is None or model.toggle or not model.efforts or "none" in model.efforts
+
+
+def thinks(want: Wanted, model: Thinking | None) -> bool:
+    """Whether a model thinks: where that is wanted, and where it cannot be helped."""
+    if model is None:
+        return want.on
+    if want.on:
+        return model.thinks
+    return model.thinks and not (model.toggle or "none" in model.efforts)
 
 
 def _put(out: JSON, path: str, value: Any) -> None:
@@ -81,14 +100,11 @@ def _put(out: JSON, path: str, value: Any) -> None:
     out[last] = value
 
 
-def _merged(out: JSON, more: Any) -> JSON:
+def merge(out: JSON, more: Mapping[str, Any]) -> JSON:
     """`out` with `more` written over it, tables in tables."""
     for name, value in more.items():
-        if isinstance(value, dict):
-            _merged(out.setdefault(name, {}), value)
+        if isinstance(value, Mapping):
+            merge(out.setdefault(name, {}), value)
         else:
             out[name] = value
     return out
-
-
-merge = _merged

@@ -7,16 +7,16 @@ cannot be said on this wire is said in words.
 
 from __future__ import annotations
 
-import re
 from hashlib import blake2b
+from typing import Any
 
-import orjson
+import attrs
 
 from engine import JSON, Ask
-from engine.config import Accent, Choice, Thinking
-from transports._dialect import TooDeep, answer_cap
-from transports.chat._content import system_text
-from transports.chat._effort import Wanted, merge, switched, wanted
+from engine.config import Accent, CapField, Choice, Thinking
+from transports._dialect import answer_cap
+from transports.chat._content import system_text, word, written
+from transports.chat._effort import Wanted, merge, switched, thinks, wanted
 from transports.chat._history import History
 from transports.chat._tools import Toolbox, sendable_name
 
@@ -24,17 +24,8 @@ from transports.chat._tools import Toolbox, sendable_name
 WINDOW_MARGIN = 256
 #: An answer is never asked to be shorter than this by an estimate alone, in tokens.
 LEAST_ANSWER = 1024
-_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-
-
-def written(body: JSON) -> bytes:
-    """A body's bytes. Raises TooDeep for one that could be read and cannot be written."""
-    try:
-        text = orjson.dumps(body)
-    except orjson.JSONEncodeError as error:
-        raise TooDeep("the body is nested too deeply") from error
-    # No host takes a NUL in a text, and tools print them.
-    return _NUL.sub(rb"\1\\ufffd", text) if rb"\u0000" in text else text
+#: A schema nested deeper is not looked into.
+_MAX_DEPTH = 64
 
 
 def cap_of(ask: Ask) -> int:
@@ -55,32 +46,29 @@ def cap_of(ask: Ask) -> int:
 
 def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
     """The body. `ask.learned.without` names what this candidate was found to refuse."""
-    body, accent, without = ask.request.body, toolbox.accent, ask.learned.without
-    model = ask.provider.model(ask.candidate.model)
+    body, without = ask.request.body, ask.learned.without
+    accent = _less(toolbox.accent, without)
+    model, cap = ask.provider.model(ask.candidate.model), cap_of(ask)
     want = wanted(body, twin=ask.candidate.thinking, configured=ask.provider.thinking_for(ask.candidate.model))
-    thinking = switched(want, accent.switch, model.thinking)
-    replays = _replays(accent, model.thinking, want) and accent.replay not in without
+    thinking = switched(want, accent.switch, model.thinking, cap=cap)
+    replays = _replays(accent, model.thinking, want)
     history = History(accent, model.capabilities, toolbox, ask.candidate.name, replays=replays)
-    words, form = _format(body, accent.format if "response_format" not in without else "prompt")
-    forcible = accent.choices if "tool_choice" not in without else frozenset[Choice]()
-    if want.on and accent.no_forced_while_thinking:
-        forcible -= {"required", "named"}
-    tools, choice, more_words = _tools(body, toolbox, forcible)
+    words, form = _format(body, accent.format)
+    forced = thinks(want, model.thinking) and accent.no_forced_while_thinking
+    tools, choice, more_words = _tools(body, toolbox, accent.choices - ({"required", "named"} if forced else set()))
     system = "\n\n".join(filter(None, (system_text(body.get("system")), words, more_words)))
-    role = "system" if {"developer", "role"} & without else accent.system_role
-    messages = [{"role": role, "content": system}] if system else []
+    messages = [{"role": accent.system_role, "content": system}] if system else []
     out: JSON = {"model": ask.candidate.model, "messages": [*messages, *history.messages(body["messages"])]}
-    out[_cap_field(accent.cap, without)] = cap_of(ask)
+    out[accent.cap] = cap
     out["stream"] = True
     if accent.usage_option:
         out["stream_options"] = {"include_usage": True}
-    out |= tools | choice | form | _sampling(ask, fixed=not model.temperature)
+    out |= tools | choice | form | _sampling(body, accent, fixed=not model.temperature)
     if accent.session and ask.request.session:
         out[accent.session] = blake2b(ask.request.session.encode(), digest_size=16).hexdigest()
     merge(out, accent.extra)
     merge(out, thinking)
-    cap = _cap_field(accent.cap, without)
-    return {k: v for k, v in out.items() if k not in accent.drop and (k not in without or k == cap)}
+    return {name: value for name, value in out.items() if name not in accent.drop and name not in without}
 
 
 #: What it can be without, or say otherwise, where a host refuses it: fields of the body, and of messages in it.
@@ -95,26 +83,41 @@ OPTIONAL = frozenset(
 )  # fmt: skip
 
 
+def _less(accent: Accent, without: frozenset[str]) -> Accent:
+    """The accent of a host that was found to refuse some of it: what can be said otherwise is."""
+    if not without:
+        return accent
+    return attrs.evolve(
+        accent,
+        cap=_cap_field(accent.cap, without),
+        system_role="system" if {"developer", "role"} & without else accent.system_role,
+        replay="" if accent.replay in without else accent.replay,
+        choices=frozenset[Choice]() if "tool_choice" in without else accent.choices,
+        prefill="instruct" if accent.prefill in without else accent.prefill,
+        format="prompt" if "response_format" in without else accent.format,
+        thought_signatures=accent.thought_signatures and "extra_content" not in without,
+    )
+
+
 def _replays(accent: Accent, thinking: Thinking | None, want: Wanted) -> bool:
-    """Whether a host gets its own earlier reasoning back. A model that is switched off has no use for it."""
-    if not accent.replay or (thinking is not None and thinking.toggle and not want.on):
+    """Whether a host gets its own earlier reasoning back. A model that does not think now has no use for it."""
+    if not accent.replay or (thinking is not None and not thinks(want, thinking)):
         return False
     return accent.replay != "reasoning_content" or thinking is None or thinking.replay
 
 
-def _cap_field(usual: str, without: frozenset[str]) -> str:
+def _cap_field(usual: CapField, without: frozenset[str]) -> CapField:
     """The name of the cap: the host's, or the other one where it has refused that."""
-    other = "max_completion_tokens" if usual == "max_tokens" else "max_tokens"
+    other: CapField = "max_completion_tokens" if usual == "max_tokens" else "max_tokens"
     return other if usual in without and other not in without else usual
 
 
-def _sampling(ask: Ask, *, fixed: bool) -> JSON:
-    body, accent = ask.request.body, ask.provider.accent(ask.candidate.model)
+def _sampling(body: JSON, accent: Accent, *, fixed: bool) -> JSON:
     out: JSON = {}
     if not fixed:
         temperature = body.get("temperature")
         if isinstance(temperature, int | float) and not isinstance(temperature, bool):
-            out["temperature"] = min(float(temperature), accent.temperature_max)
+            out["temperature"] = max(accent.temperature_min, min(float(temperature), accent.temperature_max))
         if type(body.get("top_p")) in (int, float):
             out["top_p"] = body["top_p"]
         if accent.top_k and type(body.get("top_k")) is int:
@@ -135,25 +138,23 @@ def _format(body: JSON, form: str) -> tuple[str, JSON]:
     if form == "json_schema":
         described = {"name": "answer", "schema": schema, "strict": _is_strict(schema)}
         return "", {"response_format": {"type": "json_schema", "json_schema": described}}
-    words = (
-        f"Answer with one JSON object and nothing else. It must fit this JSON schema: {orjson.dumps(schema).decode()}"
-    )
+    words = f"Answer with one JSON object and nothing else. It must fit this JSON schema: {written(schema).decode()}"
     return words, {"response_format": {"type": "json_object"}} if form == "json_object" else {}
 
 
-def _is_strict(schema: object) -> bool:
+def _is_strict(schema: Any, depth: int = 0) -> bool:
     """Whether a schema is one that OpenAI's strict mode takes: closed objects whose every property is required."""
     if isinstance(schema, list):
-        return all(map(_is_strict, schema))
+        return depth <= _MAX_DEPTH and all(_is_strict(one, depth + 1) for one in schema)
     if not isinstance(schema, dict):
         return True
     if schema.get("type") == "object" or "properties" in schema:
         properties, required = schema.get("properties"), schema.get("required")
         if not isinstance(properties, dict) or schema.get("additionalProperties") is not False:
             return False
-        if not isinstance(required, list) or set(properties) - set(map(str, required)):
+        if not isinstance(required, list) or any(name not in required for name in properties):
             return False
-    return all(map(_is_strict, schema.values()))
+    return depth <= _MAX_DEPTH and all(_is_strict(one, depth + 1) for one in schema.values())
 
 
 def _tools(body: JSON, toolbox: Toolbox, allowed: frozenset[Choice]) -> tuple[JSON, JSON, str]:
@@ -167,13 +168,12 @@ def _tools(body: JSON, toolbox: Toolbox, allowed: frozenset[Choice]) -> tuple[JS
         return {}, {}, ""
     choice: JSON = {}
     words = ""
-    if kind == "tool":
-        name = sendable_name(str(given.get("name", "")))
+    name = sendable_name(word(given.get("name")))
+    if kind == "tool" and name in toolbox.names:
         if "named" in allowed:
             choice["tool_choice"] = {"type": "function", "function": {"name": name}}
         else:
-            only = [tool for tool in tools if tool["function"]["name"] == name]
-            tools = only or tools
+            tools = [tool for tool in tools if tool["function"]["name"] == name]
             if "required" in allowed:
                 choice["tool_choice"] = accent.required
             else:

@@ -15,18 +15,19 @@ from hashlib import blake2b
 from typing import Any
 
 import attrs
-import orjson
 
 from engine import JSON
 from engine.config import Accent
 from policies import Capabilities
 from transports._envelope import opened
-from transports.chat._content import INTERRUPTED, Reader, text_of
+from transports.chat._content import INTERRUPTED, Reader, blocks_of, is_silent, text_of, word, written
 from transports.chat._tools import Toolbox, sendable_name
 
 _BRIDGE = "Understood."
 _GO_ON = "Continue exactly where your last message stopped. Do not repeat any of it."
 _BEGINNING = "(the conversation begins with an answer)"
+_NOTHING = "…"
+_THOUGHTS = ("thinking", "redacted_thinking")
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}", re.ASCII)
 #: Asks Gemini to do without the signature that a call from elsewhere cannot have.
 _NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
@@ -74,52 +75,50 @@ class History:
         texts = [text_of(block) for block in turn.blocks if block.get("type") != "tool_use"]
         used = [block for block in turn.blocks if block.get("type") == "tool_use"]
         text = "\n\n".join(text for text in texts if text.strip())
-        theirs = [str(block.get("id", "")) for block in used]
+        theirs = [word(block.get("id")) for block in used]
         ids = [self._id(id, made + n, used[n]) for n, id in enumerate(_distinct(theirs))]
         message: JSON = {"role": "assistant", "content": text}
         if used:
-            extras = self._extras(turn.blocks)
-            message["tool_calls"] = [
-                self._call(block, id, extras.get(str(n))) for n, (block, id) in enumerate(zip(used, ids, strict=True))
-            ]
+            message["tool_calls"] = [self._call(block, id) for block, id in zip(used, ids, strict=True)]
+            for number, extra in self._extras(turn.blocks):
+                message["tool_calls"][number]["extra_content"] = extra
             if not text and self.accent.null_content:
                 message["content"] = None
         if self.replays and (used or self.accent.replay_on == "every-turn"):
             self._replay(message, turn.blocks)
         return message, list(zip(theirs, ids, strict=True))
 
-    def _call(self, block: JSON, id: str, extra: Any) -> JSON:
-        name, given = str(block.get("name", "")), block.get("input")
+    def _call(self, block: JSON, id: str) -> JSON:
+        name, given = word(block.get("name")), block.get("input")
         arguments = self.toolbox.arguments_out(name, given if isinstance(given, dict) else {"value": given})
-        text = orjson.dumps(arguments).decode()
-        call: JSON = {"id": id, "type": "function", "function": {"name": sendable_name(name) or "_", "arguments": text}}
-        if self.accent.thought_signatures:
-            call["extra_content"] = extra or _NO_SIGNATURE
-        return call
+        text = written(arguments).decode()
+        return {"id": id, "type": "function", "function": {"name": sendable_name(name), "arguments": text}}
 
     def _user(self, turn: _Turn, calls: list[tuple[str, str]]) -> Iterator[JSON]:
         """Results first, in the order of the calls; then what a tool message cannot hold; then the user's own words."""
         reader = Reader(self.accent, self.can)
-        results: dict[str, JSON] = {}
+        results: list[JSON | None] = [None] * len(calls)
         parts: list[JSON] = []
         for block in turn.blocks:
             if block.get("type") != "tool_result":
                 part = reader.part(block)
                 parts += [part] if part else []
                 continue
-            id = str(block.get("tool_use_id", ""))
-            if any(id == theirs for theirs, _ in calls) and id not in results:
-                results[id] = block
+            id = word(block.get("tool_use_id"))
+            # Of two calls with one id the first result is the first's.
+            place = next((n for n, (theirs, _) in enumerate(calls) if theirs == id and results[n] is None), None)
+            if place is not None:
+                results[place] = block
             else:
                 text, shown = reader.result(block, 1)
                 parts += [{"type": "text", "text": f"[result of an earlier tool call]\n{text}"}, *shown]
         below: list[JSON] = []
         answers: list[JSON] = []
-        for number, (theirs, id) in enumerate(calls, start=1):
-            if theirs not in results:
+        for number, ((_, id), result) in enumerate(zip(calls, results, strict=True), start=1):
+            if result is None:
                 answers.append(self._missing(id))
                 continue
-            text, shown = reader.result(results.pop(theirs), number)
+            text, shown = reader.result(result, number)
             answers.append({"role": "tool", "tool_call_id": id, "content": text})
             if shown:
                 below += [{"type": "text", "text": f"[what tool result {number} shows]"}, *shown]
@@ -142,7 +141,9 @@ class History:
 
     def _ended(self, out: list[JSON]) -> list[JSON]:
         """An assistant turn at the end is a beginning to be continued, which this wire says in different ways."""
-        if not out or out[-1]["role"] != "assistant":
+        if not out:
+            return [{"role": "user", "content": _NOTHING}]
+        if out[-1]["role"] != "assistant":
             return out
         match self.accent.prefill:
             case "prefix" | "partial" as flag:
@@ -182,15 +183,24 @@ class History:
                 found.append({**detail, "text": block.get("thinking", "")} if bare else detail)
         return found
 
-    def _extras(self, blocks: list[JSON]) -> JSON:
-        """What came with this turn's calls and must go back with them, by the call's number."""
+    def _extras(self, blocks: list[JSON]) -> Iterator[tuple[int, JSON]]:
+        """What must go back with this turn's calls, by the call's place: what came with them, where they came from here.
+
+        The first of the calls that others made goes without a signature, which must be said; the rest need none.
+        """
         if not self.accent.thought_signatures:
-            return {}
+            return
+        found: dict[int, JSON] = {}
+        place = 0
         for block in blocks:
             sealed = opened(block.get("data"))
-            if sealed is not None and sealed.author == self.author and isinstance(sealed.state.get("calls"), dict):
-                return dict(sealed.state["calls"])
-        return {}
+            if block.get("type") == "tool_use":
+                place += 1
+            elif sealed is not None and sealed.author == self.author and isinstance(sealed.state.get("calls"), dict):
+                # The calls of an answer stand behind what came with them, numbered from there.
+                found |= {place + int(n): x for n, x in sealed.state["calls"].items() if n.isdecimal() and len(n) < 5}
+        found = {n: extra for n, extra in found.items() if n < place and isinstance(extra, dict)}
+        yield from (found or {0: _NO_SIGNATURE}).items()
 
     def _id(self, id: str, number: int, block: JSON) -> str:
         """A call's id in the form of the host. The same id always gives the same, so that caches hold."""
@@ -199,22 +209,20 @@ class History:
                 digest = blake2b(id.encode(), digest_size=8).digest()
                 return _alphanumeric(int.from_bytes(digest, "big"), 9)
             case "kimi":
-                return f"functions.{sendable_name(str(block.get('name', '')))}:{number}"
+                return f"functions.{sendable_name(word(block.get('name')))}:{number}"
         return id if _TOOL_ID.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
 
 
 def _turns(messages: list[JSON]) -> Iterator[_Turn]:
-    """User and assistant in turn, empty blocks left out; an entry of role `system` is the user's, where it stands.
+    """User and assistant in turn, silent blocks left out; an entry of role `system` is the user's, where it stands.
 
     A turn of the assistant that says nothing and calls nothing is no turn.
     """
     pending: _Turn | None = None
     for message in messages:
         role = "assistant" if message.get("role") == "assistant" else "user"
-        blocks = [block for block in _blocks(message.get("content")) if not _is_empty(block)]
-        if role == "assistant" and all(b.get("type") in ("thinking", "redacted_thinking") for b in blocks):
-            continue
-        if not blocks:
+        blocks = [b for b in blocks_of(message.get("content")) if b.get("type") in _THOUGHTS or not is_silent(b)]
+        if all(block.get("type") in _THOUGHTS for block in blocks):
             continue
         if pending is not None and pending.role == role:
             pending.blocks += blocks
@@ -226,24 +234,18 @@ def _turns(messages: list[JSON]) -> Iterator[_Turn]:
         yield pending
 
 
-def _blocks(content: Any) -> list[JSON]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return _objects(content)
-
-
 def _objects(value: Any) -> list[JSON]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _is_empty(block: JSON) -> bool:
-    text = block.get("text")
-    return block.get("type") == "text" and not (isinstance(text, str) and text.strip())
-
-
 def _distinct(ids: list[str]) -> list[str]:
     """The ids of one turn, no two alike: a client may send two calls under one id, and no host takes them."""
-    return [id if id not in ids[:n] else f"{id}#{n}" for n, id in enumerate(ids)]
+    out: list[str] = []
+    for number, id in enumerate(ids):
+        while id in out:
+            id = f"{id}#{number}"
+        out.append(id)
+    return out
 
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -14,21 +14,25 @@ from transports.chat._chunk import Said
 #: Opening and closing tags. Magistral writes the last pair.
 TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"), ("[THINK]", "[/THINK]"))
 _LONGEST = max(len(tag) for pair in TAGS for tag in pair)
+#: White space that may stand before a tag, in characters: what waits is looked at again with each piece.
+_MAX_BLANK = 256
 
 
 class ThinkSplitter:
     """`feed` text, get it as pieces of text and thinking; `finish` gives what was still waiting.
 
-    `implied`: the template has opened the tag already, so the text begins inside. A closing tag that comes first where
-    none is open is a template's leftover, and is dropped.
+    `implied`: the template has opened the tag already, so the text begins inside, unless the model opens it once more. A
+    closing tag that comes first where none is open is a template's leftover, and is dropped.
     """
 
     def __init__(self, *, implied: bool = False) -> None:
-        self._state: Literal["begin", "inside", "after", "done"] = "inside" if implied else "begin"
+        self._state: Literal["begin", "inside", "after", "done"] = "begin"
+        self._implied = implied
         self._close = TAGS[0][1]
         self._open = ""
         self._held = ""
-        self._thought = False
+        self._begun = False  # something has been given out of what is inside
+        self._thought = False  # and it was not white space alone
 
     @property
     def done(self) -> bool:
@@ -57,24 +61,32 @@ class ThinkSplitter:
         held, self._held = self._held, ""
         if self._state == "inside" and self._open and not self._thought and not held.strip():
             return [("text", self._open)]
-        return [("thinking" if self._state == "inside" else "text", held)] if held else []
+        inside = self._state == "inside" or (self._state == "begin" and self._implied)
+        return [("thinking" if inside else "text", held)] if held else []
 
     def _begin(self, text: str, out: list[tuple[Said, str]]) -> str:
         start = text.lstrip()
         for opening, closing in TAGS:
             if start.startswith(opening):
                 self._state, self._open, self._close = "inside", opening, closing
-                return start[len(opening) :].lstrip("\n")
+                return start[len(opening) :]
             if start.startswith(closing):
                 self._state = "after"
                 return start[len(closing) :]
-        if len(start) < _LONGEST and any(tag.startswith(start) for pair in TAGS for tag in pair):
+        blank = len(text) - len(start)
+        if (
+            len(start) < _LONGEST
+            and blank <= _MAX_BLANK
+            and any(tag.startswith(start) for pair in TAGS for tag in pair)
+        ):
             self._held = text
             return ""
-        self._state = "done"
+        self._state = "inside" if self._implied else "done"
         return text
 
     def _inside(self, text: str, out: list[tuple[Said, str]]) -> str:
+        if not self._begun:
+            text = text.lstrip("\n")  # behind the tag
         thought, tag, rest = text.partition(self._close)
         if tag:
             self._state = "after"
@@ -82,6 +94,7 @@ class ThinkSplitter:
             keep = _overlap(text, self._close)
             thought, self._held = text[: len(text) - keep], text[len(text) - keep :]
         if thought:
+            self._begun = True
             self._thought = self._thought or bool(thought.strip())
             out.append(("thinking", thought))
         return rest

@@ -14,7 +14,8 @@ import attrs
 
 from engine import JSON
 from engine.config import Accent
-from transports.chat._schemas import fitted, has_alias, restored
+from transports.chat._aliases import has_alias, restored
+from transports.chat._schemas import fitted
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]", re.ASCII)
@@ -42,7 +43,8 @@ class Toolbox:
     def of(cls, body: JSON, accent: Accent) -> Toolbox:
         """Custom tools only: what Anthropic's servers run has no schema, and a deferred tool is not there yet."""
         tools: dict[str, Tool] = {}
-        for given in body.get("tools") or ():
+        offered = body.get("tools")
+        for given in offered if isinstance(offered, list) else ():
             schema, name = given.get("input_schema"), given.get("name")
             if not isinstance(schema, dict) or not isinstance(name, str) or not name or given.get("defer_loading"):
                 continue
@@ -64,7 +66,8 @@ class Toolbox:
             function: JSON = {"name": tool.sent_as}
             if tool.description:
                 function["description"] = tool.description
-            function["parameters"] = fitted(tool.schema, self.accent.schema)
+            if (parameters := fitted(tool.schema, self.accent.schema)) is not None:
+                function["parameters"] = parameters
             yield {"type": "function", "function": function}
 
     def name_of(self, sent_as: str) -> str:
