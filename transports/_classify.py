@@ -161,7 +161,12 @@ def classify_in_stream(payload: Mapping[str, Any]) -> Failure:
     """
     error = payload.get("upstream") or payload.get("error", payload)
     code = (error.get("status_code") or error.get("code")) if isinstance(error, dict) else None
-    body = orjson.dumps({"error": error})
+    try:
+        body = orjson.dumps({"error": error})
+    except orjson.JSONEncodeError:  # nested deeper than is written
+        return Failure(
+            kind=FailureKind.ERROR_EVENT, message="an error that is nested too deeply to be read", status=200
+        )
     stated = int(str(code)) if re.fullmatch(r"[45]\d\d", str(code)) else None
     # One that states no status is judged by its words alone, those of a long prompt among them.
     status = stated or (429 if _RATE.search(body.decode()) else 400)

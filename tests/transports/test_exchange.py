@@ -187,6 +187,12 @@ class TestAnswers:
         found = await failure(host(stream(START, {"type": "error", "error": error})))
         assert (found.kind, found.status) == (kind, 200)
 
+    async def test_a_json_error_without_end_is_an_error(self) -> None:
+        """It is read as deep as JSON is read, and cannot be written again."""
+        deep = b'{"error":{"message":"x","a":' + b"[" * 300 + b"]" * 300 + b"}}"
+        found = await failure(host(deep, headers=dict(JSON)))
+        assert (found.kind, found.status) == (FailureKind.ERROR_EVENT, 200)
+
     @pytest.mark.parametrize("parts", [(), (b"",), (b": hello\n\n",)])
     async def test_an_empty_stream_has_no_events(self, parts: tuple[bytes, ...]) -> None:
         """An attempt takes that for a failure."""

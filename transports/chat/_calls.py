@@ -87,10 +87,16 @@ class Calls:
                 function = entry
             name, given = function.get("name"), function.get("arguments")
             name = name if isinstance(name, str) else ""
-            call = self._call(_index(entry.get("index")), _id(entry.get("id")), name, given, began)
+            index, id = _index(entry.get("index")), _id(entry.get("id"))
+            last = self.made[-1] if self.made else None
+            if last is not None and index is not None and index == last.index and not id and not name:
+                call = last  # more of the call that is being made
+            else:
+                call = self._call(index, id, name, given, began)
             call.free = call.free or free
-            self._fill(call, _id(entry.get("id")), name, given)
-            self._keep_extra(call, entry.get("extra_content"))
+            self._fill(call, id, name, given)
+            if extra := entry.get("extra_content"):
+                self._keep_extra(call, extra)
 
     def finished(self) -> list[Call]:
         """The calls, without entries that hold neither a name nor arguments."""

@@ -154,6 +154,9 @@ class ChatDecoder:
                 self._finish, self._stop_sequence = finish, stop_sequence_of(choice)
 
     def _delta(self, delta: JSON) -> None:
+        if len(delta) == 1 and type(only := delta.get("content")) is str:
+            self._text(only)  # what most deltas are
+            return
         if reasoning := reasoning_of(delta):
             self._writer.say("thinking", reasoning)
         if details := delta.get("reasoning_details"):
@@ -177,11 +180,12 @@ class ChatDecoder:
     def _text(self, text: str) -> None:
         if not text:
             return
-        if not self._splits or self._think.done:
+        if not self._splits:
             self._writer.say("text", text)
             return
         for kind, piece in self._think.feed(text):
             self._writer.say(kind, piece)
+        self._splits = not self._think.done
 
     def _gather(self, entries: list[JSON]) -> None:
         try:

