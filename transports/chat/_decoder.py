@@ -265,13 +265,18 @@ class ChatDecoder:
         for call in calls:
             text = call.arguments.strip()
             whole = _arguments.plain(text) is not None and bool(call.name)
-            # Without any arguments yet, the last call may have been cut right behind its name.
-            if cut and (not whole or (call is calls[-1] and not text)):
+            # Without arguments the last call may have been cut right behind its name: unless its tool needs none.
+            bare = call is calls[-1] and not text and not self._needs_nothing(call.name)
+            if cut and (not whole or bare):
                 continue
             if not call.name:
                 raise StreamError("a tool call without a name")
             found.append((call, self._arguments(call.name, text)))
         return found
+
+    def _needs_nothing(self, name: str) -> bool:
+        schema = self._toolbox.schema_of(name)
+        return schema is not None and _arguments.fits({}, schema)
 
     def _arguments(self, name: str, text: str) -> str:
         """A call's arguments as the JSON of an object, as they came where they need no repair. Raises StreamError."""

@@ -486,9 +486,16 @@ class TestEnds:
     def test_a_call_that_was_cut_is_left_out(self, half: str | None, finish: str) -> None:
         """Neither mended nor run; one that was cut right behind its name would run without its arguments."""
         parts = [chunk(content="hi"), calls(call(ONE, name="read", index=0)), calls(call(half, name="ls", index=1))]
-        found = read_all(*parts, chunk(finish))
+        schema = {"type": "object", "properties": {"a": {}}, "required": ["a"]}
+        found = read_all(*parts, chunk(finish), toolbox=toolbox("read", "ls", schema=schema))
         assert found.tools == [("read", {"a": 1})]
         assert found.stop_reason in ("max_tokens", "model_context_window_exceeded", "refusal")
+
+    def test_a_call_that_needs_no_arguments_is_whole_with_its_name(self) -> None:
+        """Of a tool that is known, and takes none."""
+        parts = [chunk(content="hi"), calls(call("", name="ls", index=0)), chunk("length")]
+        assert read_all(*parts).tools == [("ls", {})]
+        assert read_all(chunk(content="hi"), calls(call("", name="who", index=0)), chunk("length")).tools == []
 
     def test_calls_that_took_turns_were_all_cut(self) -> None:
         """Not the last alone."""
