@@ -82,6 +82,12 @@ class AnthropicDecoder:
         self._run: bytes | None = None  # what a delta of the live block holds, where indexes agree
 
     @property
+    def ended(self) -> bool:
+        """Whether the host has said that the message is over; `message_stop` may still come."""
+        over = self._ending is not None and self._ending[0]["delta"].get("stop_reason") is not None
+        return self._done or (over and all(lane.stopped for lane in self._lanes))
+
+    @property
     def began(self) -> bool:
         """Whether anything has been given out that may have been shown."""
         return self._content

@@ -21,6 +21,10 @@ class Decoder(Protocol):
     complete: bool  #: the answer came to its proper end, with something in it
 
     @property
+    def ended(self) -> bool:
+        """Whether the host has said that the answer is over, though its stream may not be."""
+
+    @property
     def began(self) -> bool:
         """Whether anything has been given out that may have been shown."""
 
@@ -99,11 +103,15 @@ def _credential(ask: Ask) -> Iterator[tuple[bytes, bytes]]:
     if ask.key is not None and ask.provider.auth in _AUTH:
         name, prefix = _AUTH[ask.provider.auth]
         yield name, prefix + ask.key.reveal().encode("ascii")
-    for name, value in client_credentials(ask):
-        if ask.provider.wire == "anthropic" or name == b"authorization":
-            yield name, value
-        else:
-            yield b"authorization", b"Bearer " + value
+    if ask.provider.wire == "anthropic":
+        yield from client_credentials(ask)
+        return
+    # Claude Code may send two; this wire has one place, and a key is meant more than a token for some gateway.
+    given = dict(client_credentials(ask))
+    if b"x-api-key" in given:
+        yield b"authorization", b"Bearer " + given[b"x-api-key"]
+    elif b"authorization" in given:
+        yield b"authorization", given[b"authorization"]
 
 
 def message_id(ask: Ask) -> str:

@@ -10,9 +10,11 @@ failure is cleared of them here, before it is cut to a length that might leave h
 
 from __future__ import annotations
 
+import base64
 import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import unquote, urlsplit
 
 import attrs
 import httpx
@@ -31,6 +33,8 @@ from transports._sse import SSEError
 ERROR_BODY_S = 5.0
 #: How long to wait for the end of a body after its last event, so that the connection can be used again, in seconds.
 LAST_CHUNK_S = 0.25
+#: How long to wait for what comes behind the end of an answer, a count of tokens or the end of the stream, in seconds.
+AFTER_END_S = 3.0
 #: The largest JSON answer that is read where a stream was asked for, in bytes. Parsed it takes many times as much.
 MAX_WHOLE_BYTES = 16 * 1024 * 1024
 #: What stands in a provider's text where it quoted a key.
@@ -76,6 +80,19 @@ def _is_ours(error: BaseException | None) -> bool:
 _EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
 
 
+#: A configured header's value of this length may be a secret; a shorter one is a word.
+_A_SECRETS_LENGTH = 12
+
+
+def _credentials_in(address: str) -> set[str]:
+    """What a proxy's address holds of a credential: the password, and both as they stand in a header."""
+    parts = urlsplit(address)
+    if not parts.password:
+        return set()
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
+    return {parts.password, unquote(parts.password), base64.b64encode(pair.encode()).decode()}
+
+
 @attrs.frozen
 class _Keys:
     """The keys of one provider, to be struck out of what it says."""
@@ -86,6 +103,11 @@ class _Keys:
     def of(cls, ask: Ask) -> _Keys:
         whole = {key.reveal() for key in (ask.key, *ask.provider.keys) if key is not None}
         whole |= {value.decode("latin-1") for _, value in client_credentials(ask)}
+        whole |= {
+            value for _, value in ask.provider.headers_for(ask.candidate.model) if len(value) >= _A_SECRETS_LENGTH
+        }
+        if ask.provider.proxy is not None:
+            whole |= _credentials_in(ask.provider.proxy.reveal())
         values = whole | {value.removeprefix("Bearer ") for value in whole}
         return cls(tuple(sorted((v for v in values if len(v) >= _SHORTEST_KEY), key=len, reverse=True)))
 
@@ -132,15 +154,30 @@ class HTTPExchange:
             return first
         if self._over:
             return None
+        began = self._decoder.began
         try:
-            chunk = await anext(self._chunks, None)
-            began = self._decoder.began
+            chunk = await self._next()
             if chunk is None:
                 self._over = True
                 return self._judged(self._decoder.finish(), began) or None
             return self._judged(self._decoder.feed(chunk), began)
         except _CAUGHT as error:
             raise self._keys.struck_from_error(failure_of(error)) from error
+
+    async def _next(self) -> bytes | None:
+        """The next read; None at the end. An answer that its host has ended is not undone by how its stream ends.
+
+        Some hosts break the connection off behind the last event, some hold it open and say nothing more.
+        """
+        if not self._decoder.ended:
+            return await anext(self._chunks, None)
+        chunk: bytes | None = None
+        with trio.move_on_after(AFTER_END_S):
+            try:
+                chunk = await anext(self._chunks, None)
+            except httpx.HTTPError:
+                return None
+        return chunk
 
     def _judged(self, events: list[StreamEvent], began: bool) -> list[StreamEvent]:
         """The events, of which an `error` is the last there is.
@@ -186,7 +223,10 @@ class WireHTTP:
         try:
             response = await self.http(ask.provider).handle_async_request(_request(ask, turn))
         except _CAUGHT as error:
-            raise keys.struck_from_error(failure_of(error)) from error
+            failure = failure_of(error)
+            if ask.provider.proxy is not None:
+                failure = attrs.evolve(failure, message=f"through its proxy: {failure.message}")
+            raise keys.struck_from_error(failure) from error
         try:
             if response.status_code != 200:
                 raise keys.struck_from_error(await self._refused(ask, turn, response, keys))

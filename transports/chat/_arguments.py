@@ -11,7 +11,7 @@ Python's own reader is of no help: it joins two strings that lack a comma, and r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -26,6 +26,11 @@ _LAYERS = 3
 _MAX_DEPTH = 100
 #: Arguments longer than this are not repaired, in characters: a million may take half a second.
 _MAX_CHARS = 1024 * 1024
+
+#: Keywords that one schema asks of one value before it is not certain any more.
+MAX_STEPS = 20_000
+#: Keywords whose one check may take for ever.
+_UNBOUNDED = ("pattern", "patternProperties", "uniqueItems", "unevaluatedItems", "unevaluatedProperties")
 
 #: What arguments are made of. Whatever matches none of these, an open string among them, is beyond repair.
 _TOKEN = re.compile(
@@ -65,23 +70,42 @@ def repaired(text: str, schema: JSON | None) -> JSON | None:
 
 
 def fits(value: JSON, schema: JSON | None) -> bool:
-    """Whether arguments satisfy a schema. A schema that is itself unusable forbids nothing."""
+    """Whether arguments satisfy a schema, as far as that can be told in a bounded number of steps.
+
+    Both come from outside, and a validator runs while nothing else does: a pattern, a comparison of all items with all
+    others or a union of references to itself would stop the proxy. So the first two are not looked at, and where the
+    steps do not suffice, or the schema is itself unusable, the arguments are not certain.
+    """
     if not schema:
         return True
     # Needed only where something had to be repaired, and not quick to import.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    from jsonschema import Draft202012Validator, validators
     from referencing import Registry
-    from referencing.exceptions import Unresolvable
 
+    left = MAX_STEPS
+
+    def bounded(check: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise _TooManySteps
+            return check(*args)
+
+        return counted
+
+    unbounded: dict[str, Any] = dict.fromkeys(_UNBOUNDED, lambda *_: None)
+    checks = {name: bounded(check) for name, check in Draft202012Validator.VALIDATORS.items()}
+    bounded_validator = validators.extend(Draft202012Validator, {**checks, **unbounded})
     try:
-        Draft202012Validator.check_schema(schema)
         # An empty registry: a reference to an address is not fetched.
-        return bool(Draft202012Validator(schema, registry=Registry()).is_valid(value))
-    except RecursionError:
-        return False  # nobody knows, so it is not certain
-    except (SchemaError, Unresolvable, re.error, ValueError):
-        return True
+        return bool(bounded_validator(schema, registry=Registry()).is_valid(value))
+    except Exception:  # whatever an odd schema makes of the validator, it is no yes
+        return False
+
+
+class _TooManySteps(Exception):
+    pass
 
 
 def _read(text: str) -> Any:

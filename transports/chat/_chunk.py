@@ -168,6 +168,11 @@ def usage_in(chunk: JSON, choices: list[JSON]) -> JSON | None:
     return None
 
 
+def counts_something(usage: JSON) -> bool:
+    """Whether any of the counts is more than zero: a last chunk of zeros says nothing."""
+    return bool(_count(usage.get("prompt_tokens")) or _count(usage.get("completion_tokens")))
+
+
 def tokens_of(usage: JSON, *, reasoning_beside: bool = False) -> JSON:
     """Usage as Anthropic counts: input, cache reads and cache writes add up to the prompt.
 

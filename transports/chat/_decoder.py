@@ -26,6 +26,7 @@ from transports.chat._chunk import (
     STOPS,
     calls_in,
     choices_of,
+    counts_something,
     error_in,
     finish_of,
     reasoning_of,
@@ -43,6 +44,8 @@ from transports.chat._writer import Writer
 
 #: Stop reasons under which calls may have been cut off.
 _CUT = frozenset(["max_tokens", "model_context_window_exceeded", "refusal"])
+#: What a tool's schema has that takes arguments at all.
+_TAKING = ("properties", "required", "patternProperties", "$ref", "allOf", "anyOf", "oneOf")
 #: Bytes of text a token, where the host counts nothing.
 _BYTES_PER_TOKEN = 4
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]", re.ASCII)
@@ -89,6 +92,11 @@ class ChatDecoder:
         self._usage: JSON = {}
         self._done = False
         self.complete = False  #: the answer came to its proper end, with something in it
+
+    @property
+    def ended(self) -> bool:
+        """Whether the host has said that the answer is over; a count may still come."""
+        return self._done or bool(self._finish)
 
     @property
     def began(self) -> bool:
@@ -144,14 +152,17 @@ class ChatDecoder:
         if error is not None:
             self._fail(error)
             return
-        self._usage = usage_in(chunk, choices) or self._usage
+        usage = usage_in(chunk, choices)
+        if usage and (not self._usage or counts_something(usage)):
+            self._usage = usage
         for choice in choices:
             self._delta(said_by(choice))
             if finish := finish_of(choice):
                 if finish in FAILED:
                     self._fail({"type": finish, "message": f"the answer broke off: {finish}"})
                     return
-                self._finish, self._stop_sequence = finish, stop_sequence_of(choice)
+                if STOPS.get(self._finish) not in _CUT:  # a natural end does not take back a cut
+                    self._finish, self._stop_sequence = finish, stop_sequence_of(choice)
 
     def _delta(self, delta: JSON) -> None:
         if len(delta) == 1 and type(only := delta.get("content")) is str:
@@ -229,6 +240,8 @@ class ChatDecoder:
             self._writer.say(kind, text)
         calls = self._calls.finished()
         reason = self._reason(calls)
+        if reason == "tool_use" and not calls and not self._refused:
+            raise StreamError("an answer that ends in tool calls, without one")
         checked = self._checked(calls, cut=reason in _CUT)
         self._done = True
         self._writer.close()
@@ -276,7 +289,7 @@ class ChatDecoder:
 
     def _needs_nothing(self, name: str) -> bool:
         schema = self._toolbox.schema_of(name)
-        return schema is not None and _arguments.fits({}, schema)
+        return schema is not None and not any(schema.get(part) for part in _TAKING)
 
     def _arguments(self, name: str, text: str) -> str:
         """A call's arguments as the JSON of an object, as they came where they need no repair. Raises StreamError."""

@@ -8,7 +8,8 @@ ordinary names in those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from types import MappingProxyType
 
 from engine import JSON
@@ -19,8 +20,8 @@ from transports.chat._subschemas import LISTS, MAPS, SINGLE, referred, walked
 
 #: What no host takes at the root of a tool's parameters, which are an object and nothing else.
 _NOT_AT_THE_ROOT = frozenset(["$ref", "allOf", "anyOf", "oneOf", "enum", "const", "not", "if", "then", "else"])
-#: Unions of unions at the root are gone into so deep; nobody writes them, and each level multiplies.
-_UNION_DEPTH = 2
+#: Parts of unions at the root that are looked at; nobody writes more, and unions of references to themselves multiply.
+_MAX_PARTS = 64
 
 
 def fitted(schema: JSON, profile: SchemaProfile) -> JSON | None:
@@ -28,22 +29,24 @@ def fitted(schema: JSON, profile: SchemaProfile) -> JSON | None:
     return _PROFILES[profile](_rooted(schema))
 
 
-def _rooted(schema: JSON, root: JSON | None = None, depth: int = 0) -> JSON:
+def _rooted(schema: JSON, root: JSON | None = None, parts_left: Iterator[None] | None = None) -> JSON:
     """The schema with an object for its root: what unions and references say of it there is said by itself.
 
     What every part of a union requires is required; what one of them has, there may be.
     """
     root = schema if root is None else root
+    parts_left = repeat(None, _MAX_PARTS) if parts_left is None else parts_left
     out = {k: v for k, v in schema.items() if k not in _NOT_AT_THE_ROOT}
     out |= {"type": "object", "properties": out["properties"] if isinstance(out.get("properties"), dict) else {}}
-    if _NOT_AT_THE_ROOT.isdisjoint(schema) or depth > _UNION_DEPTH:
+    if _NOT_AT_THE_ROOT.isdisjoint(schema):
         return out
-    if (found := referred(root, schema.get("$ref"))) is not None:
-        out = merged(out, _rooted(found, root, depth + 1))
+    for found, _ in zip([referred(root, schema.get("$ref"))], parts_left, strict=False):
+        out = merged(out, _rooted(found, root, parts_left)) if found is not None else out
     for name in ("allOf", "anyOf", "oneOf"):
         parts = schema.get(name)
         parts = parts if isinstance(parts, list) else []
-        some = [_rooted(part, root, depth + 1) for part in parts if isinstance(part, dict)]
+        objects = (part for part in parts if isinstance(part, dict))
+        some = [_rooted(part, root, parts_left) for part, _ in zip(objects, parts_left, strict=False)]
         if some and name != "allOf":
             always = [key for key in _required(some[0]) if all(key in _required(part) for part in some)]
             some = [{k: v for k, v in part.items() if k != "required"} for part in some]

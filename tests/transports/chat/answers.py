@@ -88,7 +88,7 @@ class Rendered:
 def answers(draw: st.DrawFn) -> Answer:
     said = draw(st.lists(st.tuples(st.sampled_from(["thinking", "text"]), SAYINGS), max_size=4))
     calls = draw(st.lists(st.tuples(st.sampled_from(NAMES), INPUTS), max_size=3))
-    finish = draw(st.sampled_from(sorted(FINISHES)))
+    finish = draw(st.sampled_from(sorted(f for f in FINISHES if calls or f != "tool_calls")))
     if FINISHES[finish][0] in ("max_tokens", "refusal"):
         # A last call without arguments may have been cut.
         calls = [(name, given or {"a": 1}) for name, given in calls]

@@ -456,7 +456,6 @@ class TestEnds:
                 (word, "max_tokens")
                 for word in ("length", "max_tokens", "max_output_tokens", "model_length", "MAX_TOKENS")
             ],
-            *[(word, "end_turn") for word in ("tool_calls", "function_call", "tool_use")],  # there are none
             *[(word, "refusal") for word in ("content_filter", "sensitive", "safety", "refusal", "SAFETY")],
             ("model_context_window_exceeded", "model_context_window_exceeded"),
         ],
@@ -494,8 +493,26 @@ class TestEnds:
     def test_a_call_that_needs_no_arguments_is_whole_with_its_name(self) -> None:
         """Of a tool that is known, and takes none."""
         parts = [chunk(content="hi"), calls(call("", name="ls", index=0)), chunk("length")]
-        assert read_all(*parts).tools == [("ls", {})]
-        assert read_all(chunk(content="hi"), calls(call("", name="who", index=0)), chunk("length")).tools == []
+        none, some = {"type": "object", "properties": {}}, {"type": "object", "properties": {"force": {}}}
+        assert read_all(*parts, toolbox=toolbox("ls", schema=none)).tools == [("ls", {})]
+        assert read_all(*parts, toolbox=toolbox("ls", schema=some)).tools == []
+        assert read_all(*parts, toolbox=toolbox("who", schema=none)).tools == []
+
+    @pytest.mark.parametrize("finish", ["tool_calls", "function_call"])
+    def test_calls_that_are_said_and_not_there_are_a_failure(self, finish: str) -> None:
+        """An agent that is told of an end would stop in the middle of its work."""
+        assert "without one" in refusal_of(chunk(content="let me"), chunk(finish))
+
+    def test_a_natural_end_does_not_take_back_a_cut(self) -> None:
+        """Some hosts say both, one after the other."""
+        assert read_all(chunk(content="half"), chunk("length"), chunk("stop")).stop_reason == "max_tokens"
+
+    def test_a_count_of_nothing_does_not_take_back_a_count(self) -> None:
+        """A last chunk of zeros."""
+        counted = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+        nothing = {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 15}}
+        usage = read_all(chunk(content="hi"), chunk("stop"), counted, nothing).usage
+        assert (usage["input_tokens"], usage["output_tokens"]) == (10, 5)
 
     def test_calls_that_took_turns_were_all_cut(self) -> None:
         """Not the last alone."""

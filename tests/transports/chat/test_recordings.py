@@ -47,7 +47,8 @@ OTHER_CALLS = {"openai/091.json": ([("math_exp", {"input": "4 + 4"})], "a custom
 
 def made_for(recording: Recording, **settings: Any) -> ChatDecoder:
     """A decoder with the tools that the recorded answer calls."""
-    return decoder(toolbox=toolbox(*{tool["name"] or "x" for tool in recording.expect["tools"]}), **settings)
+    names = {tool["name"] or "x" for tool in recording.expect["tools"]}
+    return decoder(toolbox=toolbox(*names, schema={"type": "object", "properties": {}}), **settings)
 
 
 def decoded(recording: Recording, cut: int | None, **settings: Any) -> tuple[list[StreamEvent], bool]:
