@@ -29,8 +29,10 @@ from engine._stream import Kind, MalformedEvent, StreamEvent
 from engine.config import Provider
 from policies import VERDICTS, FailureKind, Outcome, Step
 
-#: HTTP exchanges one attempt may hold: enough for a stale connection and two refused keys, or for two repairs.
+#: HTTP exchanges one attempt may hold: enough for a stale connection and two refused keys.
 MAX_TRIES = 3
+#: Those in which it only learns what its host refuses come on top: some hosts name one field at a time.
+MAX_REPAIRS = 5
 #: Bytes held back before the commit. Only a late commit point can hold much; beyond this the answer counts as malformed.
 MAX_HELD_BYTES = 64 * 1024 * 1024
 #: Failures before there was a connection: nothing was sent.
@@ -86,6 +88,7 @@ class Attempt:
     _learned: Learned = Learned()  # what this attempt's requests do without
     _lesson: Learned | None = None  # the last repair, until a try has got past what it was for
     _shortened: bool = False
+    _repairs: int = 0
     _held_bytes: int = 0
 
     async def run(self, host: Host) -> None:
@@ -103,7 +106,12 @@ class Attempt:
         self._learned = host.learned(self.step)
         while True:
             failure = await self._try(host, number)
-            if failure is None or self.committed or number >= MAX_TRIES or not self._again(host, failure):
+            if (
+                failure is None
+                or self.committed
+                or number - self._repairs >= MAX_TRIES
+                or not self._again(host, failure)
+            ):
                 return failure
             number += 1
             self.relay, self.held, self._held_bytes = Relay(host.outcome.commit_at), [], 0
@@ -127,7 +135,7 @@ class Attempt:
                 repair = lesson = Learned(cap=failure.cap)
                 if failure.kind is FailureKind.RESERVE:
                     # How much room one prompt leaves is no lesson for the next; the size of the window is.
-                    lesson = Learned(window=failure.tokens[1]) if failure.tokens else Learned()
+                    lesson = Learned(window=failure.window)
                 self._repaired(repair, lesson)
                 return True
             case "without the field":
@@ -139,6 +147,7 @@ class Attempt:
 
     def _repaired(self, repair: Learned, lesson: Learned) -> None:
         self._learned, self._lesson = self._learned.also(repair), lesson
+        self._repairs = min(self._repairs + 1, MAX_REPAIRS)
 
     def _note_lesson(self, host: Host, failure: Failure | None = None) -> None:
         """A repair is remembered once a request got past what it was for, be it to another refusal."""

@@ -22,7 +22,8 @@ class Failure:
     `message` is for people and holds no secret. `status` and `body` are the provider's own answer where it gave one,
     `retry_after_s` its wish, already parsed. `stale` marks a reused connection that died before any byte of an answer.
     `tokens` is (needed, maximum) where a prompt was too long and the provider gave the numbers. `cap` is the longest
-    answer it would give, in tokens, `fields` are those of the request that it refuses: what one more try can mend.
+    answer it would give, in tokens, `window` the window it names as such, `fields` are those of the
+    request that it refuses: what one more try can mend.
     """
 
     kind: FailureKind
@@ -35,6 +36,7 @@ class Failure:
     stale: bool = False
     tokens: tuple[int, int] | None = None
     cap: int | None = None
+    window: int | None = None
     fields: frozenset[str] = frozenset()
 
     def __str__(self) -> str:

@@ -35,17 +35,30 @@ class Learned:
 _NOTHING = Learned()
 
 
+#: Candidates whose lessons are kept; a client may ask for models of any name.
+KEPT = 1000
+
+
 @attrs.define(eq=False)
 class LessonBook:
-    """Lessons by candidate."""
+    """Lessons by candidate, of the last thousand that taught one."""
 
     _by_name: dict[str, Learned] = attrs.field(factory=dict)
 
     def of(self, candidate: Candidate) -> Learned:
         return self._by_name.get(candidate.name, _NOTHING)
 
+    def models(self, provider: str) -> list[str]:
+        """The models of a provider that something is known of."""
+        prefix = f"{provider}/"
+        return [name.removeprefix(prefix) for name in self._by_name if name.startswith(prefix)]
+
     def fold(self, event: EngineEvent) -> None:
         match event:
             case LessonLearned():
                 learned = Learned(cap=event.cap, window=event.window, without=event.without)
-                self._by_name[event.candidate.name] = self.of(event.candidate).also(learned)
+                known = self.of(event.candidate)
+                self._by_name.pop(event.candidate.name, None)
+                self._by_name[event.candidate.name] = known.also(learned)
+                if len(self._by_name) > KEPT:
+                    del self._by_name[next(iter(self._by_name))]

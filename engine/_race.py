@@ -276,15 +276,14 @@ class Race:
         self.pacer.failed(attempt.id, verdict.next, fits)
 
     def _measured(self, step: Step, failure: Failure) -> Failure:
-        """A prompt that was too long, with the numbers: the provider's, which teach its window, else what is known.
+        """A prompt that was too long, with the numbers: the provider's, else what is known. A window it names is learned.
 
         A client compacts by a text of a fixed form, so where neither is known our estimate stands for both.
         """
+        if failure.window is not None and failure.window != self._window(step):
+            at = trio.current_time()
+            self.emit(LessonLearned(at=at, request_id=self.request.id, candidate=step.candidate, window=failure.window))
         if failure.tokens is not None:
-            window = failure.tokens[1]
-            if window != self._window(step):
-                at = trio.current_time()
-                self.emit(LessonLearned(at=at, request_id=self.request.id, candidate=step.candidate, window=window))
             return failure
         estimate, window = self.request.need.input_tokens, self._window(step) or self.request.need.input_tokens
         return attrs.evolve(failure, tokens=(max(estimate, window + 1), window))

@@ -106,9 +106,8 @@ def _request_id() -> str:
 
 def _provider(desk: Desk, provider: Provider) -> JSON:
     """Health is kept per model; a provider is healthy while none of its models is ejected."""
-    models = sorted(
-        {c.model for chain in desk.config().chains.values() for c in chain.candidates if c.provider == provider.id}
-    )
+    listed = {c.model for chain in desk.config().chains.values() for c in chain.candidates if c.provider == provider.id}
+    models = sorted(listed.union(desk.books.lessons.models(provider.id)))
     rows: JSON = {}
     for model in models:
         candidate = Candidate(provider.id, model)

@@ -98,8 +98,11 @@ _DEGRADED_CODES = frozenset(
 _DEGRADED_SENTENCE = re.compile(r"(Function id '[^']*': )?DEGRADED function")
 #: Under these statuses a host may refuse a field of the request. 404: OpenRouter has nobody who takes it.
 _NAMING = frozenset([400, 404, 422])
+_MAY_NAME = frozenset([FailureKind.CLIENT, FailureKind.CAP, FailureKind.GONE, FailureKind.FIELD])
 _REDIRECTS = frozenset([301, 302, 303, 307, 308])
 _NUMBERS = re.compile(r"(?<![\d.])\d[\d,]{2,11}(?![\d.]*\d)")
+#: No model's window is smaller, in tokens.
+LEAST_WINDOW = 1024
 #: Where a text holds more than two numbers, the maximum is the one that stands like this.
 _MAXIMUM = re.compile(r"(?:maximum[\w' ]* length (?:is|of)|must be <=|>|model with) (\d[\d,]{2,11})(?!\d)", re.I)
 
@@ -122,15 +125,17 @@ def classify(
     kind = _kind(status, words)
     room = room_in(words.text) if kind in (FailureKind.CAP, FailureKind.TOO_LONG) else None
     tokens = _tokens(words.message) if kind is FailureKind.TOO_LONG else None
+    window = _window(words.message) if kind is FailureKind.TOO_LONG else None
     cap: int | None = None
     if room is not None:
+        window = room.window
         kind = FailureKind.RESERVE if room.enough else FailureKind.TOO_LONG
         cap = room.left if room.enough else None
-        tokens = (room.prompt + room.asked, room.window) if tokens is None or room.enough else tokens
+        tokens = (room.prompt + room.asked, room.window)
     elif kind is FailureKind.CAP:
         cap = cap_in(words.message, max_tokens)
     fields: frozenset[str] = frozenset()
-    if status in _NAMING and kind in (FailureKind.CLIENT, FailureKind.CAP, FailureKind.GONE):
+    if status in _NAMING and kind in _MAY_NAME:
         fields = fields_in(words.text, sent, words.names)
         kind = FailureKind.FIELD if fields else kind
     text = words.text or f"status {status} without a text"
@@ -146,6 +151,7 @@ def classify(
         upstream_id=headers.get("request-id") or headers.get("x-request-id"),
         tokens=tokens,
         cap=cap,
+        window=window,
         fields=fields,
     )
 
@@ -200,6 +206,10 @@ def _kind(status: int, words: _Words) -> FailureKind:
             return FailureKind.CAP
         if _TOO_LONG.search(text):
             return FailureKind.TOO_LONG
+    if words.codes & _BAD_GENERATION:
+        return FailureKind.MALFORMED
+    if status == 404 and _NO_ENDPOINT.search(text):
+        return FailureKind.FIELD
     if status == 413 and rate:
         return FailureKind.TOO_LONG if _beyond_a_minute(text) else FailureKind.RATE_LIMITED
     if status in (400, 422, 429) and _degraded(status, words):
@@ -209,6 +219,10 @@ def _kind(status: int, words: _Words) -> FailureKind:
     return FailureKind.CLIENT if 400 <= status < 500 else FailureKind.SERVER
 
 
+#: Groq: what the model wrote was no call, or no JSON. Another may do better.
+_BAD_GENERATION = frozenset(["tool_use_failed", "json_validate_failed"])
+#: OpenRouter: nobody there takes what this one request has. The model is there all the same.
+_NO_ENDPOINT = re.compile(r"no endpoints found that (support|can handle)", re.I)
 #: Groq's refusal of one request that is larger than what a whole minute allows: no waiting mends that.
 _MINUTE = re.compile(r"Limit (\d[\d,]*), Requested (\d[\d,]*)")
 
@@ -255,6 +269,8 @@ def _words(body: bytes, content_type: str) -> _Words:
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
+    if isinstance(error, dict) and isinstance(base := error.get("base_resp"), dict):  # MiniMax
+        error = {"code": base.get("status_code"), "message": base.get("status_msg"), **error}
     if isinstance(error, str):
         return _Words(error, error)
     if not isinstance(error, dict):
@@ -271,17 +287,26 @@ def _words(body: bytes, content_type: str) -> _Words:
 
 
 def _tokens(text: str) -> tuple[int, int] | None:
-    """(needed, maximum) from a text that names both, in whatever order; a prompt and its answer may be told apart."""
-    numbers = sorted({_whole(n) for n in _NUMBERS.findall(text)})
-    if len(numbers) == 2:
-        return numbers[1], numbers[0]
-    found = _MAXIMUM.search(text)
-    if found is None or len(numbers) < 2:
-        return None
-    maximum = _whole(found[1])
+    """(needed, maximum) from a text that names both, in whatever order; a prompt and its answer may be told apart.
+
+    Smaller numbers than `LEAST_WINDOW` are a status, a version or the size of a model.
+    """
+    numbers = sorted({n for found in _NUMBERS.findall(text) if (n := _whole(found)) >= LEAST_WINDOW})
+    maximum = _window(text)
+    if maximum is None:
+        return (numbers[1], numbers[0]) if len(numbers) == 2 else None
     others = [n for n in numbers if n != maximum]
+    if not others:
+        return None
     needed = max(others) if max(others) > maximum else sum(others)
     return (needed, maximum) if needed > maximum else None
+
+
+def _window(text: str) -> int | None:
+    """The window that a text names as one, in tokens. From this alone a window is learned."""
+    found = _MAXIMUM.search(text)
+    window = _whole(found[1]) if found else 0
+    return window if window >= LEAST_WINDOW else None
 
 
 def _whole(text: str) -> int:

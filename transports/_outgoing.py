@@ -138,6 +138,8 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
     Consecutive entries of one role are joined, so all tool results of a turn stand in one message.
     """
     out = {name: value for name, value in body.items() if name in FIELDS and name not in drop}
+    if str(out.get("system", "")).startswith(_ATTRIBUTION):
+        out.pop("system")
     if isinstance(out.get("system"), list):
         out["system"] = [b for b in out["system"] if not str(b.get("text", "")).startswith(_ATTRIBUTION)]
     if isinstance(out.get("tools"), list):
@@ -191,6 +193,7 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], flat: bool = False)
         return
     for block in content:
         kind = block.get("type")
+        kind = kind if isinstance(kind, str) else ""
         if kind in drop or (str(kind).endswith("_tool_result") and kind != "tool_result"):
             continue
         if kind == "text" and not block.get("text"):
@@ -202,7 +205,10 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], flat: bool = False)
                 yield {**block, "signature": ""}  # these hosts want the words, and check no signature
         elif kind == "tool_result" and isinstance(block.get("content"), list):
             inner = list(_blocks(block["content"], drop))
-            yield {**block, "content": "\n".join(b["text"] for b in inner if "text" in b) if flat else inner}
+            yield {
+                **block,
+                "content": "\n".join(b["text"] for b in inner if isinstance(b.get("text"), str)) if flat else inner,
+            }
         else:
             yield block
 

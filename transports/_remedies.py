@@ -90,15 +90,17 @@ def cap_in(text: str, asked: int | None) -> int | None:
 _REFUSING = re.compile(
     r"unsupported|not supported|does not support|doesn't support|no longer supported|unrecogni[sz]ed|unknown|"
     r"not permitted|not allowed|extra (inputs?|fields?)|extra_forbidden|unexpected|cannot (be disabled|find field)|"
-    r"is mandatory|not available|deprecated|invalid (parameter|argument|field|value)|only .{0,40} (is|are) supported",
+    r"is mandatory|not available|deprecated|invalid (parameter|argument|field|value)|must be (one of|'|`|\")|"
+    r"only .{0,40}(is|are) (supported|allowed)|incompatible|is missing in",
     re.I,
 )
+_SENTENCES = re.compile(r"(?<=[.;!?])\s+|\n+")
 _OTHER_CAP = re.compile(r"use '?`?max_(completion_)?tokens", re.I)
 _CAPS = frozenset(["max_tokens", "max_completion_tokens"])
 #: Fields whose refusal is worded with a part of their name, or with the name of what they hold.
 _ALSO_CALLED = {
     "chat_template_kwargs": ("chat_template", "enable_thinking", "reasoning_budget"),
-    "reasoning_effort": ("reasoning.effort",),
+    "reasoning_effort": ("reasoning.effort", "thinking", "reasoning"),
     "reasoning": ("reasoning",),
     "thinking": ("thinking",),
     "response_format": ("json_schema", "structured output", "structured outputs"),
@@ -109,9 +111,10 @@ _ALSO_CALLED = {
 
 def fields_in(text: str, sent: Collection[str], named: Collection[str] = ()) -> frozenset[str]:
     """The fields among those `sent` that a text refuses; `named` are names that the error states apart from its text."""
-    if not _REFUSING.search(text):
-        return frozenset()
-    found = {name for name in sent if name in named or _mentions(text, (name, *_ALSO_CALLED.get(name, ())))}
+    found = {name for name in sent if name in named}
+    for sentence in _SENTENCES.split(text):
+        if _REFUSING.search(sentence):
+            found |= {name for name in sent if _mentions(sentence, (name, *_ALSO_CALLED.get(name, ())))}
     if _CAPS & found and not (
         _CAPS & set(named) or _OTHER_CAP.search(text) or re.search("unsupported|unrecog", text, re.I)
     ):

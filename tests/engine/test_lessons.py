@@ -9,9 +9,11 @@ import pytest
 from trio.testing import MockClock
 
 from engine import AttemptEnded, Learned, LessonLearned
+from engine._attempt import MAX_REPAIRS, MAX_TRIES
+from engine._lessons import KEPT, LessonBook
 from engine.config import Model
 from engine.testing import Scenario, answer, failing, provider, script
-from policies import Capabilities, FailureKind, RequireCapability, SilentSkip
+from policies import Candidate, Capabilities, FailureKind, RequireCapability, SilentSkip
 from tests.engine.stage import MakeScenario, refusal_of
 
 
@@ -23,8 +25,8 @@ def cap(tokens: int | None, kind: FailureKind = FailureKind.CAP) -> Any:
     return script(asking=[attrs.evolve(failing(kind, status=400), cap=tokens)])
 
 
-def too_long(tokens: tuple[int, int] | None = None) -> Any:
-    return script(asking=[attrs.evolve(failing(FailureKind.TOO_LONG, status=400), tokens=tokens)])
+def too_long(tokens: tuple[int, int] | None = None, window: int | None = None) -> Any:
+    return script(asking=[attrs.evolve(failing(FailureKind.TOO_LONG, status=400), tokens=tokens, window=window)])
 
 
 def known(it: Scenario) -> list[Learned]:
@@ -62,7 +64,7 @@ async def test_room_for_an_answer_is_lowered_and_the_window_remembered(
     scenario: MakeScenario, autojump_clock: MockClock, tokens: tuple[int, int] | None, window: int | None
 ) -> None:
     """How much room one prompt leaves is no lesson for the next; the size of the window is."""
-    refusal = attrs.evolve(failing(FailureKind.RESERVE, status=400), cap=4096, tokens=tokens)
+    refusal = attrs.evolve(failing(FailureKind.RESERVE, status=400), cap=4096, tokens=tokens, window=window)
     it = scenario({"a": [script(asking=[refusal]), script(answer("a"))]})
     assert (await it.serve()).said == "a"
     await it.serve()
@@ -77,15 +79,25 @@ async def test_two_refusals_are_both_repaired(scenario: MakeScenario, autojump_c
     assert known(it)[-1] == Learned(cap=100, without=frozenset(["top_k"]))
 
 
-async def test_more_refusals_than_tries_are_learned_over_two_requests(
+async def test_a_host_that_names_one_field_at_a_time_is_satisfied_in_one_attempt(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """Repairs come on top of the tries that keys and stale connections have."""
+    it = scenario({"a": [*map(field, "abcde"), script(answer("a"))]})
+    assert (await it.serve()).said == "a"
+    assert sorted(known(it)[-1].without) == list("abcde")
+    assert len(it.events(AttemptEnded)) == 1
+
+
+async def test_more_refusals_than_anybody_has_patience_for_are_learned_over_two_requests(
     scenario: MakeScenario, autojump_clock: MockClock
 ) -> None:
     """What the first has got past is not asked again."""
-    it = scenario({"a": [field("a"), field("b"), field("c"), field("c"), script(answer("a"))]})
+    it = scenario({"a": [*map(field, "abcdefgh"), *map(field, "hi"), script(answer("a"))]})
     refusal_of(await it.serve())
-    assert lessons(it) == [(None, frozenset(["a"])), (None, frozenset(["b"]))]
+    assert len(known(it)) == MAX_TRIES + MAX_REPAIRS
     assert (await it.serve()).said == "a"
-    assert [sorted(learned.without) for learned in known(it)] == [[], ["a"], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
+    assert sorted(known(it)[-1].without) == list("abcdefghi")
 
 
 async def test_a_repair_that_does_not_help_is_no_lesson(scenario: MakeScenario, autojump_clock: MockClock) -> None:
@@ -138,7 +150,7 @@ def sized(id: str, context: int | None) -> Any:
 async def test_a_window_is_learned_from_a_refusal(scenario: MakeScenario, autojump_clock: MockClock) -> None:
     """The provider's number stands above the catalogue's, and the next long prompt does not go there."""
     it = scenario(
-        {"a": [too_long((90_000, 4000)), script(answer("a"))], "b": script(answer("b"))},
+        {"a": [too_long((90_000, 4000), 4000), script(answer("a"))], "b": script(answer("b"))},
         RequireCapability(),
         providers={"a": sized("a", 200_000), "b": sized("b", 1_000_000)},
     )
@@ -178,3 +190,21 @@ def test_lessons_add_up() -> None:
     first, second = Learned(cap=10, window=5, without=frozenset("a")), Learned(cap=20, window=9, without=frozenset("b"))
     assert first.also(second) == Learned(cap=10, window=9, without=frozenset("ab"))
     assert first.also(Learned()) == first
+
+
+async def test_a_number_that_no_text_calls_a_window_teaches_nothing(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """A wrong window would cut every later answer."""
+    it = scenario({"a": too_long((90_000, 4000))})
+    refusal_of(await it.serve())
+    assert it.events(LessonLearned) == []
+
+
+def test_the_book_keeps_the_last_thousand() -> None:
+    """A client may ask for models of any name."""
+    book = LessonBook()
+    for number in range(KEPT + 10):
+        book.fold(LessonLearned(at=0, candidate=Candidate("a", f"m{number}"), cap=1))
+    assert len(book.models("a")) == KEPT
+    assert book.of(Candidate("a", "m0")) == Learned()

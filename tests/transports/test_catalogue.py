@@ -67,7 +67,7 @@ def test_a_row_can_be_used_or_says_why_not(row: Listing) -> None:
 @each_row
 def test_a_default_is_a_model_with_a_row(row: Listing) -> None:
     """A coding model takes tools and a prompt worth the name."""
-    if row.default is not None and row.id != "codestral":
+    if row.default is not None:
         model = row.models[row.default]
         assert model.capabilities.tools
         assert (model.capabilities.context or 0) >= 100_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +26,8 @@ from transports._classify import MAX_ERROR_BYTES, MAX_TEXT
 from transports._errors import mark_stale
 from transports._outgoing import anthropic
 from transports._sse import SSEError
-from transports._wire import ERROR_BODY_S, LAST_CHUNK_S, WireHTTP, failure_of
+from transports._wire import AFTER_END_S, ERROR_BODY_S, LAST_CHUNK_S, WireHTTP, failure_of
+from transports.chat import openai_chat
 from transports.http import StreamingTransport
 
 GOOD = stream(
@@ -422,9 +424,60 @@ class TestKeys:
         """It is for people too."""
         assert (await failure(host(status=500, headers={"request-id": SECRET}), key=SECRET)).upstream_id == "[key]"
 
+    async def test_a_configured_header_and_a_proxys_password_are_struck_out(self) -> None:
+        """A provider may quote the one, a proxy the other."""
+        proxy = Secret("http://me:hunter2-hunter2@p.test:1", "P")
+        words = b"bad team-secret-777, bad hunter2-hunter2, bad " + base64.b64encode(b"me:hunter2-hunter2")
+        found = await failure(
+            host(words, status=500), settings=Settings(headers=(("x-team", "team-secret-777"),)), proxy=proxy
+        )
+        assert found.message == "bad [key], bad [key], bad [key]"
+
     async def test_a_placeholder_is_none(self) -> None:
         """Striking out `none` would garble the text and hide nothing."""
         assert (await failure(host(b"none of it", status=500), key="none")).message == "none of it"
+
+
+class TestEnds:
+    """An answer that its host has ended is not undone by how its stream ends."""
+
+    ANSWERS = (
+        (anthropic, stream(START, start(0), delta(0, "hi"), stop(0), END)),
+        (
+            openai_chat,
+            b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}\n\n'
+            b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+        ),
+    )
+
+    @pytest.mark.parametrize(("dialect", "said"), ANSWERS, ids=["anthropic", "openai-chat"])
+    @pytest.mark.parametrize(
+        "rest", [(httpx.RemoteProtocolError("cut"),), (httpx.ReadError("reset"),), (1000.0, b""), (b"",)]
+    )
+    async def test_a_stream_without_its_last_chunk_is_whole(
+        self, autojump_clock: MockClock, dialect: Any, said: bytes, rest: tuple[Any, ...]
+    ) -> None:
+        """Broken off behind the last event, or held open: it was all there."""
+        where = host(said, *rest)
+        events: list[StreamEvent] = []
+        async with WireHTTP(lambda _: where, lambda: 0.0, dialect).open(ask()) as upstream:
+            while (batch := await upstream.read()) is not None:
+                events += batch
+        assert events[-1].kind is Kind.MESSAGE_STOP
+        assert reading(raw_of(events)).faults == []
+        assert trio.current_time() <= AFTER_END_S + LAST_CHUNK_S
+
+    @pytest.mark.parametrize(("dialect", "said"), ANSWERS, ids=["anthropic", "openai-chat"])
+    async def test_a_stream_that_breaks_before_its_end_is_not(self, dialect: Any, said: bytes) -> None:
+        """Half an answer never looks whole."""
+        half = said[: said.index(b"\n\n", said.index(b"hi")) + 2]
+        async with WireHTTP(lambda _: host(half, httpx.ReadError("reset")), lambda: 0.0, dialect).open(
+            ask()
+        ) as upstream:
+            await upstream.read()
+            with pytest.raises(AttemptError) as caught:
+                await upstream.read()
+        assert caught.value.failure.kind is FailureKind.RESET
 
 
 class TestLeaving:

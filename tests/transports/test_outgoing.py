@@ -15,6 +15,7 @@ from tests.transports.asks import ask, body
 from transports import _outgoing
 from transports._envelope import seal
 from transports._outgoing import FIELDS, joined, reduced
+from transports.chat import openai_chat
 
 #: What Claude Code sends, with a block of every sort that somebody refuses.
 RICH: dict[str, Any] = body(
@@ -203,6 +204,22 @@ class TestSettings:
         asked = ask(headers=((b"x-api-key", b"sk-own"), (b"cookie", b"c")), auth="client")
         assert head(asked)[b"x-api-key"] == b"sk-own"
         assert b"cookie" not in head(asked)
+
+    @pytest.mark.parametrize(
+        ("given", "sent_as"),
+        [
+            (((b"authorization", b"Bearer t"),), b"Bearer t"),
+            (((b"x-api-key", b"k"),), b"Bearer k"),
+            (((b"authorization", b"Bearer t"), (b"x-api-key", b"k")), b"Bearer k"),
+        ],
+    )
+    def test_a_chat_host_gets_one_credential_in_its_own_place(
+        self, given: tuple[tuple[bytes, bytes], ...], sent_as: bytes
+    ) -> None:
+        """Two in one field are refused, and one of them is meant for somebody else."""
+        asked = ask(headers=given, auth="client", wire="openai-chat")
+        found = [value for name, value in openai_chat(asked).headers if name == b"authorization"]
+        assert found == [sent_as]
 
     def test_what_a_host_was_found_to_refuse_is_left_out(self) -> None:
         """Of a reduced body; Anthropic's own is the client's affair."""

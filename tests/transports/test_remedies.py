@@ -91,7 +91,13 @@ FIELDS: list[tuple[str, int, Any, set[str]]] = [
     ("openrouter", 404, {"error": {"code": 404, "message": "No endpoints found that support the provided 'tool_choice' value: "
         "the parameter is not supported."}}, {"tool_choice"}),
     ("openrouter, thinking", 400, {"error": {"code": 400, "message": "Reasoning is mandatory for this endpoint and cannot be "
-        "disabled."}}, {"reasoning"}),
+        "disabled."}}, {"reasoning", "reasoning_effort"}),
+    ("groq, value", 400, openai("`reasoning_effort` must be one of `none` or `default`"), {"reasoning_effort"}),
+    ("kimi, temperature", 400, openai("invalid temperature: only 1 is allowed for this model"), {"temperature"}),
+    ("zai, choice", 400, openai("tool_choice 'required' is incompatible with thinking enabled"),
+     {"tool_choice", "reasoning_effort"}),
+    ("ollama, thinking", 400, {"error": "\"llama3.2\" does not support thinking"}, {"reasoning_effort"}),
+    ("named apart", 400, {"error": {"message": "Invalid value.", "param": "top_k"}}, {"top_k"}),
     ("deepseek, format", 400, openai("This response_format type is unavailable now: json_schema is not supported"),
      {"response_format"}),
 ]  # fmt: skip
@@ -102,7 +108,7 @@ def test_a_field_that_a_host_refuses(status: int, body: Any, fields: set[str]) -
     """One more try without it; what was not sent is not found."""
     failure = classify(status, {}, orjson.dumps(body), sent=SENT)
     assert (failure.kind, set(failure.fields)) == (Kind.FIELD, fields)
-    assert classify(status, {}, orjson.dumps(body)).kind in (Kind.CLIENT, Kind.GONE)
+    assert classify(status, {}, orjson.dumps(body)).kind in (Kind.CLIENT, Kind.GONE, Kind.FIELD)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +118,47 @@ def test_a_field_that_a_host_refuses(status: int, body: Any, fields: set[str]) -
         "Invalid schema for function 'get_temperature': unknown type",
         "'temperature' must be between 0 and 2",
         "tools.0.function.name: 'my-stop' is not allowed",
+        "The value is not allowed. See the page on temperature.",
     ],
 )
 def test_a_request_that_is_wrong_in_itself_is_the_clients(text: str) -> None:
     """A name that is part of another, or a value that nobody takes, is no refusal of a field."""
     assert classify(400, {}, orjson.dumps(openai(text)), sent=SENT).kind is Kind.CLIENT
+
+
+@pytest.mark.parametrize(
+    ("text", "window"),
+    [
+        (
+            "This model's maximum context length is 131072 tokens. However, your messages resulted in 140000 tokens.",
+            131_072,
+        ),
+        ("Error code: 400 - maximum context length is 131072 tokens", 131_072),
+        ("Llama-3.1-405B: maximum context length is 8192 tokens", 8192),
+        ("prompt is too long (error 400, limit 131072)", None),
+        ("The prompt is too long: 140000, of 131072", None),
+    ],
+)
+def test_a_window_is_what_is_called_one(text: str, window: int | None) -> None:
+    """A status, a version and the size of a model are numbers, too."""
+    failure = classify(400, {}, orjson.dumps(openai(text)))
+    assert (failure.kind, failure.window) == (Kind.TOO_LONG, window)
+    assert failure.tokens is None or min(failure.tokens) >= 1024
+
+
+@pytest.mark.parametrize("code", ["tool_use_failed", "json_validate_failed"])
+def test_what_the_model_wrote_wrong_is_not_the_clients_fault(code: str) -> None:
+    """The next candidate may do better."""
+    assert of(400, openai("Failed to call a function.", "invalid_request_error", code)).kind is Kind.MALFORMED
+
+
+def test_a_picture_that_nobody_takes_puts_no_model_out() -> None:
+    """The next candidate is asked, and this one again with the next text."""
+    body = {"error": {"code": 404, "message": "No endpoints found that support image input"}}
+    assert of(404, body).kind is Kind.FIELD
+
+
+def test_minimax_says_it_in_a_field_of_its_own() -> None:
+    """With an error status as well as without."""
+    body = {"base_resp": {"status_code": 2013, "status_msg": "invalid params, context window exceeds limit"}}
+    assert of(400, body).kind is Kind.TOO_LONG

@@ -96,7 +96,8 @@ def fits(value: JSON, schema: JSON | None) -> bool:
 
     unbounded: dict[str, Any] = dict.fromkeys(_UNBOUNDED, lambda *_: None)
     checks = {name: bounded(check) for name, check in Draft202012Validator.VALIDATORS.items()}
-    bounded_validator = validators.extend(Draft202012Validator, {**checks, **unbounded})
+    extend: Callable[..., Any] = validators.extend
+    bounded_validator = extend(Draft202012Validator, {**checks, **unbounded})
     try:
         # An empty registry: a reference to an address is not fetched.
         return bool(bounded_validator(schema, registry=Registry()).is_valid(value))

@@ -39,7 +39,7 @@ from transports.chat._chunk import (
 )
 from transports.chat._details import Details
 from transports.chat._think import ThinkSplitter
-from transports.chat._tools import Toolbox, sendable_name
+from transports.chat._tools import Toolbox
 from transports.chat._writer import Writer
 
 #: Stop reasons under which calls may have been cut off.
@@ -251,8 +251,7 @@ class ChatDecoder:
         prefix = _NOT_IN_IDS.sub("", self._message_id.removeprefix("msg_"))[:24]
         ids = unique_ids(calls, self._taken() if calls else (), prefix)
         for id, (call, arguments) in zip(ids, checked, strict=True):
-            known = call.name in self._toolbox.names
-            self._writer.call(id, self._toolbox.name_of(call.name) if known else sendable_name(call.name), arguments)
+            self._writer.call(id, self._toolbox.name_of(call.name), arguments)
         if not calls and reason == "tool_use":
             reason = "refusal" if self._refused else "end_turn"
         delta = {"stop_reason": reason, "stop_sequence": self._stop_sequence if reason == "stop_sequence" else None}

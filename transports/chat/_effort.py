@@ -49,6 +49,10 @@ def wanted(body: JSON, *, twin: bool | None, configured: ThinkingWish | None) ->
     return Wanted(kind == "adaptive" or twin is True, effort)
 
 
+#: How thinking is asked for where the host's way is not known and the configuration wants it: OpenAI's own field.
+USUAL_SWITCH = Switch(off={"reasoning_effort": "none"}, effort="reasoning_effort")
+
+
 def switched(want: Wanted, switch: Switch | None, model: Thinking | None, *, cap: int) -> JSON:
     """The fields that ask this host for it; nothing where it has no switch, or the model has none for that.
 

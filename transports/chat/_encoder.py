@@ -16,7 +16,7 @@ from engine import JSON, Ask
 from engine.config import Accent, CapField, Choice, Thinking
 from transports._dialect import answer_cap
 from transports.chat._content import system_text, word, written
-from transports.chat._effort import Wanted, merge, switched, thinks, wanted
+from transports.chat._effort import USUAL_SWITCH, Wanted, merge, switched, thinks, wanted
 from transports.chat._history import History
 from transports.chat._tools import Toolbox, sendable_name
 
@@ -49,8 +49,10 @@ def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
     body, without = ask.request.body, ask.learned.without
     accent = _less(toolbox.accent, without)
     model, cap = ask.provider.model(ask.candidate.model), cap_of(ask)
-    want = wanted(body, twin=ask.candidate.thinking, configured=ask.provider.thinking_for(ask.candidate.model))
-    thinking = switched(want, accent.switch, model.thinking, cap=cap)
+    configured = ask.provider.thinking_for(ask.candidate.model)
+    want = wanted(body, twin=ask.candidate.thinking, configured=configured)
+    switch = USUAL_SWITCH if accent.switch is None and configured is not None else accent.switch
+    thinking = switched(want, switch, model.thinking, cap=cap)
     replays = _replays(accent, model.thinking, want)
     history = History(accent, model.capabilities, toolbox, ask.candidate.name, replays=replays)
     words, form = _format(body, accent.format)
@@ -100,8 +102,14 @@ def _less(accent: Accent, without: frozenset[str]) -> Accent:
 
 
 def _replays(accent: Accent, thinking: Thinking | None, want: Wanted) -> bool:
-    """Whether a host gets its own earlier reasoning back. A model that does not think now has no use for it."""
-    if not accent.replay or (thinking is not None and not thinks(want, thinking)):
+    """Whether a host gets its own earlier reasoning back. A model that does not think now has no use for it.
+
+    Of a model that nothing is known of, what was asked for is all there is to go by; and content parts, which a host
+    cannot refuse by a name, go only to models that are known to take them.
+    """
+    if not accent.replay or not (want.on if thinking is None else thinks(want, thinking)):
+        return False
+    if thinking is None and accent.replay == "parts":
         return False
     return accent.replay != "reasoning_content" or thinking is None or thinking.replay
 

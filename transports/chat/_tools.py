@@ -70,18 +70,22 @@ class Toolbox:
                 function["parameters"] = parameters
             yield {"type": "function", "function": function}
 
-    def name_of(self, sent_as: str) -> str:
-        """The client's name of a tool that the host has called."""
-        tool = self.tools.get(sent_as)
-        return tool.name if tool else sent_as
+    def called(self, name: str) -> Tool | None:
+        """The tool that a host has called, by the name it was sent under or by its own."""
+        return self.tools.get(name) or self.tools.get(sendable_name(name))
 
-    def schema_of(self, sent_as: str) -> JSON | None:
-        tool = self.tools.get(sent_as)
+    def name_of(self, called: str) -> str:
+        """The client's name of a tool that the host has called."""
+        tool = self.called(called)
+        return tool.name if tool else sendable_name(called)
+
+    def schema_of(self, called: str) -> JSON | None:
+        tool = self.called(called)
         return tool.schema if tool else None
 
-    def arguments_back(self, sent_as: str, arguments: JSON) -> JSON:
+    def arguments_back(self, called: str, arguments: JSON) -> JSON:
         """A call's arguments under the client's parameter names."""
-        tool = self.tools.get(sent_as)
+        tool = self.called(called)
         return restored(arguments, tool.schema) if tool and tool.aliased else arguments
 
     def arguments_out(self, name: str, arguments: JSON) -> JSON:

@@ -16,6 +16,10 @@ ME, OTHER = "host/m", "other/m"
 NONE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 
 
+#: A model that always thinks, and wants all of it back.
+THINKS = Thinking(always=True, replay=True)
+
+
 def thought(text: str = "t", signature: Any = "EqQB") -> Body:
     return {"type": "thinking", "thinking": text, "signature": signature}
 
@@ -56,7 +60,7 @@ def test_a_thought_goes_back_in_the_hosts_form(name: str) -> None:
     replay, fields, content = FORMS[name]
     for signature in ("EqQB", "", seal(ME), seal(OTHER, {"details": []})):
         first, last = answers((thought("t", signature), use()), [result()], (thought("t2"), text("b")), "c",
-                              accent=Accent(replay=replay))  # fmt: skip
+                              accent=Accent(replay=replay), known=THINKS)  # fmt: skip
         assert {k: v for k, v in first.items() if k not in ("role", "tool_calls")} == {"content": content, **fields}
         assert last == {"role": "assistant", "content": "b"}
 
@@ -65,8 +69,13 @@ def test_thoughts_and_text_stand_together() -> None:
     """Several thoughts are one; the text comes behind them."""
     blocks = (thought("t"), thought("u"), text("b"), use())
     assert answers(blocks, [result()], accent=Accent(replay="tags"))[0]["content"] == "<think>\nt\nu\n</think>\n\nb"
-    assert answers(blocks, [result()], accent=Accent(replay="parts"))[0]["content"] == [
+    assert answers(blocks, [result()], accent=Accent(replay="parts"), known=THINKS)[0]["content"] == [
         {"type": "thinking", "thinking": [{"type": "text", "text": "t\nu"}]}, text("b")]  # fmt: skip
+
+
+def test_parts_go_to_nobody_of_whom_nothing_is_known() -> None:
+    """A host cannot refuse them by a name, so they could never be left out."""
+    assert answers((thought(), text("b")), "c", accent=Accent(replay="parts"))[0]["content"] == "b"
 
 
 def test_every_turn_has_its_reasoning_where_every_turn_must() -> None:
