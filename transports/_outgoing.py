@@ -15,6 +15,7 @@ import orjson
 from engine import JSON, Ask
 from engine.config import ThinkingWish
 from transports._anthropic import AnthropicDecoder
+from transports._deferred import offered
 from transports._dialect import TooDeep as TooDeep
 from transports._dialect import Turn, answer_cap, head, message_id
 from transports._envelope import MARK_IN_BODY, opened
@@ -145,8 +146,8 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
     if isinstance(out.get("tools"), list):
         out["tools"] = [
             {name: tool[name] for name in _TOOL_FIELDS if name in tool}
-            for tool in out["tools"]
-            if "input_schema" in tool and not tool.get("defer_loading")
+            for tool in offered(body)
+            if "input_schema" in tool
         ]
         if not out["tools"]:
             out.pop("tools")

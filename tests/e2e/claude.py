@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,12 @@ class Run:
     def text(self) -> str:
         """The text of the result, "" without one."""
         return str(self.results[-1].get("result", "")) if self.results else ""
+
+    @property
+    def signatures(self) -> list[str]:
+        """The signatures of the thinking that the client was shown."""
+        said = [event["message"] for event in self.events if event.get("type") == "assistant"]
+        return [block["signature"] for message in said for block in message["content"] if block["type"] == "thinking"]
 
     @property
     def session(self) -> str:
@@ -117,6 +123,23 @@ class ClaudeCode:
             err.seek(0)
             events = tuple(_json_lines(out.read().decode()))
             return Run(returncode, events, err.read().decode("utf-8", "replace"))
+
+
+#: Makes a Claude Code with a home of its own, pointed at a base URL.
+ClaudeAt = Callable[[str], ClaudeCode]
+
+
+def assert_clean(run: Run, text: str) -> None:
+    """One result with this text (spaces apart), no error, nothing retried."""
+    assert run.is_clean, str(run)
+    assert " ".join(run.text.split()) == text, str(run)
+
+
+def files_of(claude: ClaudeCode) -> tuple[str, Path]:
+    """The tool loop's script, with a file to read that is there, and the file it will append to."""
+    source, target = claude.home / "in.txt", claude.home / "out.txt"
+    source.write_text("word-apple\n")
+    return f"[[loop {source} {target}]]", target
 
 
 async def run_together(sessions: Sequence[tuple[ClaudeCode, str]], timeout_s: float = 120) -> list[Run]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from .claude import find_claude
+from .claude import ClaudeAt, ClaudeCode, find_claude
 from .proxy import configuration, running_proxy
 from .upstream import Upstream, serving
+from .wire import Wire
 
 
 @pytest.fixture
@@ -19,13 +20,18 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield running
 
 
-@pytest.fixture(params=["direct", "hedgerow"])
+@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat"])
 async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[str]:
-    """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it."""
+    """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it.
+
+    The proxy asks the upstream on Anthropic's wire, or on chat completions; where a test expects something else of the
+    latter, `Exchange.wire` says which it was.
+    """
     if request.param == "direct":
         yield upstream.base_url
         return
-    config = configuration({"only": upstream.base_url}, ["only/claude-sonnet-5-5"])
+    wires: list[Wire] = ["openai-chat" if request.param == "hedgerow-chat" else "anthropic"]
+    config = configuration({"only": upstream.base_url}, ["only/claude-sonnet-5-5"], wires=wires)
     async with running_proxy(config) as proxy:
         yield proxy.base_url
 
@@ -34,6 +40,18 @@ async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncItera
 def claude_binary() -> Path:
     """The real Claude Code; skips where it can be neither found nor installed."""
     return find_claude()
+
+
+@pytest.fixture
+def claude_at(claude_binary: Path, tmp_path: Path) -> ClaudeAt:
+    """Makes a Claude Code with a home of its own, pointed at a base URL."""
+
+    def make(base_url: str) -> ClaudeCode:
+        home = tmp_path / f"home{len(list(tmp_path.iterdir()))}"
+        home.mkdir()
+        return ClaudeCode(claude_binary, home, base_url)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """The ways in which a provider fails, as a table from a name to what its socket does.
 
 A fault is written `name` or `name:number` (`silence:30`, `429-retry-after:120`, `dribble:7`). It turns the right answer
-into a sequence of actions, lazily, so that an answer may also never end. Nothing here touches a socket; the same table
-serves a fault named by URL prefix, by model name or by server.
+into a sequence of actions, lazily, so that an answer may also never end. Nothing here touches a socket, and nothing knows
+a wire; the same table serves a fault named by URL prefix, by model name or by server, and both wires.
 """
 
 from __future__ import annotations
@@ -10,21 +10,11 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
 
 import attrs
 
-from .wire import (
-    Message,
-    block_deltas,
-    block_start,
-    block_stop,
-    error_body,
-    frames,
-    message_end,
-    message_start,
-    sse,
-    whole,
-)
+from .wire import Message, Rendering
 
 
 @attrs.frozen
@@ -64,9 +54,10 @@ Action = Head | Send | Pause | Reset | Cut
 
 @attrs.frozen
 class Due:
-    """What is due: the right answer, whether as a stream, and the fault's number (None: not given)."""
+    """What is due: the right answer, on which wire, whether as a stream, and the fault's number (None: not given)."""
 
     message: Message
+    wire: Rendering
     stream: bool
     number: float | None = None
 
@@ -78,22 +69,23 @@ class Due:
     def head(self) -> Head:
         """The head of a right answer."""
         kind = "text/event-stream; charset=utf-8" if self.stream else "application/json"
-        return Head(200, (("content-type", kind), ("request-id", f"req_{self.message.id}")))
+        return Head(200, (("content-type", kind), (self.wire.id_header, f"req_{self.message.id}")))
 
     @property
     def pieces(self) -> list[bytes]:
         """The body of a right answer: frame by frame, or JSON in two halves."""
         if self.stream:
-            return list(frames(self.message))
-        body = json.dumps(whole(self.message)).encode()
+            return list(self.wire.frames(self.message))
+        body = json.dumps(self.wire.whole(self.message)).encode()
         return [body[: len(body) // 2], body[len(body) // 2 :]]
 
-    def split(self, delta: str) -> tuple[list[bytes], list[bytes]]:
-        """The body cut after the middle one of its deltas of type `delta`; without any the second part is empty."""
+    def split(self, kind: Literal["text", "tool"]) -> tuple[list[bytes], list[bytes]]:
+        """The body cut after the middle one of its deltas of this kind; without any the second part is empty."""
         pieces = self.pieces
         if not self.stream:
             return pieces[:1], pieces[1:]
-        places = [at for at, piece in enumerate(pieces) if f'"type":"{delta}"'.encode() in piece]
+        mark = self.wire.text_mark if kind == "text" else self.wire.tool_mark
+        places = [at for at, piece in enumerate(pieces) if mark in piece]
         at = places[len(places) // 2] + 1 if places else len(pieces)
         return pieces[:at], pieces[at:]
 
@@ -111,10 +103,10 @@ def is_fault(text: str) -> bool:
     return text.partition(":")[0] in _FAULTS
 
 
-def actions(fault: str, message: Message, *, stream: bool) -> Iterator[Action]:
-    """What the socket does for `fault` ("" or "healthy": the right answer) where `message` is due."""
+def actions(fault: str, message: Message, wire: Rendering, *, stream: bool) -> Iterator[Action]:
+    """What the socket does for `fault` ("" or "healthy": the right answer) where `message` is due on `wire`."""
     name, number = parse(fault or "healthy")
-    return _FAULTS[name](Due(message, stream, number))
+    return _FAULTS[name](Due(message, wire, stream, number))
 
 
 def _healthy(due: Due) -> Iterator[Action]:
@@ -122,13 +114,20 @@ def _healthy(due: Due) -> Iterator[Action]:
     yield from map(Send, due.pieces)
 
 
-def _error(status: int, kind: str, *, retry_after: float | None = None) -> Callable[[Due], Iterator[Action]]:
+def refusal(status: int, text: str, message: Message, wire: Rendering) -> Iterator[Action]:
+    """A status with this text for its error."""
+    yield Head(status, (("content-type", "application/json"), (wire.id_header, f"req_{message.id}")))
+    yield Send(json.dumps(wire.error(status, text)).encode())
+
+
+def _error(status: int, *, retry_after: float | None = None) -> Callable[[Due], Iterator[Action]]:
     def answer(due: Due) -> Iterator[Action]:
-        headers = [("content-type", "application/json"), ("request-id", f"req_{due.message.id}")]
-        if retry_after is not None:
-            headers.append(("retry-after", f"{due.seconds(retry_after):g}"))
-        yield Head(status, tuple(headers))
-        yield Send(json.dumps(error_body(kind, f"scripted {status}")).encode())
+        for action in refusal(status, f"scripted {status}", due.message, due.wire):
+            if isinstance(action, Head) and retry_after is not None:
+                action = attrs.evolve(
+                    action, headers=(*action.headers, ("retry-after", f"{due.seconds(retry_after):g}"))
+                )
+            yield action
 
     return answer
 
@@ -152,20 +151,20 @@ def _empty(due: Due) -> Iterator[Action]:
 
 def _error_event(due: Due) -> Iterator[Action]:
     yield due.head
-    yield Send(message_start(due.message))
-    yield Send(sse(error_body("overloaded_error", "scripted error event")))
+    yield from map(Send, due.wire.opening(due.message))
+    yield Send(due.wire.error_frame(529, "scripted error event"))
 
 
 def _error_midway(due: Due) -> Iterator[Action]:
-    before, _ = due.split("text_delta")
+    before, _ = due.split("text")
     yield due.head
     yield from map(Send, before)
-    yield Send(sse(error_body("api_error", "scripted error event after text")))
+    yield Send(due.wire.error_frame(500, "scripted error event after text"))
 
 
 def _hollow(due: Due) -> Iterator[Action]:
     yield due.head
-    yield Send(message_start(due.message))
+    yield from map(Send, due.wire.opening(due.message))
 
 
 def _silence(due: Due) -> Iterator[Action]:
@@ -175,7 +174,7 @@ def _silence(due: Due) -> Iterator[Action]:
 
 def _silent_end(due: Due) -> Iterator[Action]:
     yield due.head
-    yield Send(message_start(due.message))
+    yield from map(Send, due.wire.opening(due.message))
     yield Pause(due.seconds(30))
 
 
@@ -187,27 +186,28 @@ def _slow(due: Due) -> Iterator[Action]:
     yield from map(Send, pieces[1:])
 
 
-def _stall(due: Due) -> Iterator[Action]:
-    before, after = due.split("text_delta")
-    yield due.head
-    yield from map(Send, before)
-    yield Pause(due.seconds(30))
-    yield from map(Send, after)
+def _stall(kind: Literal["text", "tool"]) -> Callable[[Due], Iterator[Action]]:
+    def answer(due: Due) -> Iterator[Action]:
+        before, after = due.split(kind)
+        yield due.head
+        yield from map(Send, before)
+        yield Pause(due.seconds(30))
+        yield from map(Send, after)
+
+    return answer
 
 
 def _endless(due: Due) -> Iterator[Action]:
     yield due.head
-    yield Send(message_start(due.message))
-    yield Send(sse({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}))
-    for tick in itertools.count():
-        delta = {"type": "text_delta", "text": f"tick {tick} "}
-        yield Send(sse({"type": "content_block_delta", "index": 0, "delta": delta}))
+    yield from map(Send, due.wire.opening(due.message))
+    for number in itertools.count():
+        yield from map(Send, due.wire.tick(due.message, number))
         yield Pause(due.seconds(0.02))
 
 
-def _broken(delta: str, how: Reset | Cut) -> Callable[[Due], Iterator[Action]]:
+def _broken(kind: Literal["text", "tool"], how: Reset | Cut) -> Callable[[Due], Iterator[Action]]:
     def answer(due: Due) -> Iterator[Action]:
-        before, after = due.split(delta)
+        before, after = due.split(kind)
         yield due.head
         yield from map(Send, before)
         if after:
@@ -217,21 +217,11 @@ def _broken(delta: str, how: Reset | Cut) -> Callable[[Due], Iterator[Action]]:
 
 
 def _overlap(due: Due) -> Iterator[Action]:
-    """Block n starts before block n - 1 stops, as llama.cpp's Messages endpoint does it."""
     if not due.stream:
         yield from _healthy(due)
         return
     yield due.head
-    yield Send(message_start(due.message))
-    last = len(due.message.blocks) - 1
-    for index, block in enumerate(due.message.blocks):
-        yield Send(block_start(block, index))
-        if index:
-            yield Send(block_stop(index - 1))
-        yield from map(Send, block_deltas(block, index))
-        if index == last:
-            yield Send(block_stop(index))
-    yield from map(Send, message_end(due.message))
+    yield from map(Send, due.wire.overlap(due.message))
 
 
 def _dribble(due: Due) -> Iterator[Action]:
@@ -242,16 +232,16 @@ def _dribble(due: Due) -> Iterator[Action]:
 
 _FAULTS: Mapping[str, Callable[[Due], Iterator[Action]]] = {
     "healthy": _healthy,
-    "401": _error(401, "authentication_error"),
-    "403": _error(403, "permission_error"),
-    "404": _error(404, "not_found_error"),
-    "429": _error(429, "rate_limit_error"),
-    "429-retry-after": _error(429, "rate_limit_error", retry_after=2),
-    "500": _error(500, "api_error"),
-    "529": _error(529, "overloaded_error"),
+    "401": _error(401),
+    "403": _error(403),
+    "404": _error(404),
+    "429": _error(429),
+    "429-retry-after": _error(429, retry_after=2),
+    "500": _error(500),
+    "529": _error(529),
     "close": _close,
-    "cut-text": _broken("text_delta", Cut()),
-    "cut-tool": _broken("input_json_delta", Cut()),
+    "cut-text": _broken("text", Cut()),
+    "cut-tool": _broken("tool", Cut()),
     "dribble": _dribble,
     "empty": _empty,
     "endless": _endless,
@@ -261,12 +251,13 @@ _FAULTS: Mapping[str, Callable[[Due], Iterator[Action]]] = {
     "html": _html,
     "overlap": _overlap,
     "reset": _reset,
-    "reset-text": _broken("text_delta", Reset()),
-    "reset-tool": _broken("input_json_delta", Reset()),
+    "reset-text": _broken("text", Reset()),
+    "reset-tool": _broken("tool", Reset()),
     "silence": _silence,
     "silent-end": _silent_end,
     "slow": _slow,
-    "stall": _stall,
+    "stall": _stall("text"),
+    "stall-tool": _stall("tool"),
 }
 
 NAMES = tuple(sorted(_FAULTS))

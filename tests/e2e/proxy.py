@@ -14,17 +14,21 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from pathlib import Path
 
 import attrs
 import trio
 
 from .errors import lone_errors_bare
+from .wire import Wire
 
 SERVER = Path(__file__).parents[2] / "server.py"
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+#: What a base URL has behind the server's address.
+_ROOTS: Mapping[Wire, str] = {"anthropic": "", "openai-chat": "/v1"}
 _START_S = 20
 _STOP_S = 15
 
@@ -93,24 +97,27 @@ def configuration(
     policies: Iterable[str] = ('"silent-skip"', '"in-order"', '"sequence"'),
     *,
     settings: str = "",
+    wires: Sequence[Wire] = (),
 ) -> str:
-    """A configuration with keyless Anthropic providers (id -> base URL) and one chain for every model name.
+    """A configuration with keyless providers (id -> address of the server) and one chain for every model name.
 
-    `policies` are TOML values; `settings` are further lines for every provider table.
+    `policies` are TOML values; `settings` are further lines for every provider table; `wires` go with the providers in
+    their order, and those without one speak Anthropic Messages.
     """
+    spoken: Iterator[Wire] = chain(wires, repeat("anthropic"))
     tables = [
-        f'[providers.{name}]\nwire = "anthropic"\nbase_url = {json.dumps(url)}\n{settings}'
-        for name, url in providers.items()
+        f'[providers.{name}]\nwire = "{wire}"\nbase_url = {json.dumps(url + _ROOTS[wire])}\n{settings}'
+        for (name, url), wire in zip(providers.items(), spoken, strict=False)
     ]
-    chain = f"[chains.main]\ncandidates = {json.dumps(list(candidates))}\npolicies = [{', '.join(policies)}]"
-    return "\n\n".join([*tables, chain, '[[routes]]\nmatch = "*"\nchain = "main"\n'])
+    main = f"[chains.main]\ncandidates = {json.dumps(list(candidates))}\npolicies = [{', '.join(policies)}]"
+    return "\n\n".join([*tables, main, '[[routes]]\nmatch = "*"\nchain = "main"\n'])
 
 
-def pair(first: str, second: str, *more_policies: str) -> str:
-    """The configuration of a chain of two: the base URL `first` first, `second` when that fails."""
+def pair(first: str, second: str, *more_policies: str, wires: Sequence[Wire] = ()) -> str:
+    """The configuration of a chain of two: the server at `first` first, the one at `second` when that fails."""
     policies = ('"silent-skip"', '"in-order"', '"sequence"', *more_policies)
     candidates = ("first/claude-sonnet-5-5", "second/claude-sonnet-5-5")
-    return configuration({"first": first, "second": second}, candidates, policies)
+    return configuration({"first": first, "second": second}, candidates, policies, wires=wires)
 
 
 async def _keep(proxy: Proxy, name: str, pipe: trio.abc.ReceiveStream, listening: trio.Event | None) -> None:

@@ -9,6 +9,8 @@ request always gets the same answer, whichever upstream is asked, and a text tha
     [[think WORDS]]        thinking, then text
     [[loop IN OUT]]        Read IN; Bash: append what was read to OUT, one line; then say what came back
     [[both IN OUT]]        the same two calls in one message
+    [[run COMMAND]]        Bash, then say what came back, and whether as an error
+    [[find TOOL]]          look a deferred tool up with ToolSearch, then say whether it is offered now
     [[look PNG]]           Read an image, then say what arrived
     [[images]]             say which images stand in the user's own message
     [[agent WORDS]]        one sub-agent, which is told to say WORDS
@@ -149,6 +151,19 @@ def _both(ask: Ask, turn: Turn) -> tuple[Block, ...]:
     return (Text("Both came back: " + " | ".join(result.text.strip()[:80] for result in turn.results)),)
 
 
+def _run(ask: Ask, turn: Turn) -> tuple[Block, ...]:
+    if not turn.results:
+        return (ToolUse("Bash", {"command": turn.argument, "description": "Run it"}),)
+    result = turn.results[0]
+    return (Text(f"{'It failed' if result.is_error else 'It ran'}: {result.text.strip()}"),)
+
+
+def _find(ask: Ask, turn: Turn) -> tuple[Block, ...]:
+    if not turn.results:
+        return (ToolUse("ToolSearch", {"query": f"select:{turn.argument}", "max_results": 1}),)
+    return (Text(f"{turn.argument} is {'there' if turn.argument in ask.tool_names else 'not there'}"),)
+
+
 def _look(ask: Ask, turn: Turn) -> tuple[Block, ...]:
     if not turn.results:
         return (ToolUse("Read", {"file_path": turn.argument}),)
@@ -182,10 +197,12 @@ _SCRIPTS: Mapping[str, Callable[[Ask, Turn], tuple[Block, ...]]] = {
     "": _plain,
     "agent": _agent,
     "both": _both,
+    "find": _find,
     "images": _show,
     "look": _look,
     "loop": _loop,
     "recall": _recall,
+    "run": _run,
     "say": _say,
     "think": _think,
     "weather": _weather,

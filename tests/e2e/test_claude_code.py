@@ -7,18 +7,19 @@ otherwise the check would prove nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import trio
 
-from .claude import ClaudeCode, Run, run_together
+from .claude import ClaudeAt, ClaudeCode, Run, assert_clean, files_of, run_together
+from .exchange import endings
 from .proxy import pair, running_proxy
 from .raw import raw_turn
-from .upstream import Exchange, Upstream, refusing, serving
+from .upstream import Upstream, refusing, serving
+from .wire import SIGNATURE, Wire
 
 pytestmark = pytest.mark.real
 
@@ -37,20 +38,6 @@ BEFORE_CONTENT = (
     "hollow",
 )
 
-ClaudeAt = Callable[[str], ClaudeCode]
-
-
-@pytest.fixture
-def claude_at(claude_binary: Path, tmp_path: Path) -> ClaudeAt:
-    """Makes a Claude Code with a home of its own, pointed at a base URL."""
-
-    def make(base_url: str) -> ClaudeCode:
-        home = tmp_path / f"home{len(list(tmp_path.iterdir()))}"
-        home.mkdir()
-        return ClaudeCode(claude_binary, home, base_url)
-
-    return make
-
 
 @contextmanager
 def at_fault(first: Upstream, fault: str) -> Iterator[str]:
@@ -61,24 +48,6 @@ def at_fault(first: Upstream, fault: str) -> Iterator[str]:
     else:
         first.fault = fault
         yield first.base_url
-
-
-def assert_clean(run: Run, text: str) -> None:
-    """One result with this text (spaces apart), no error, nothing retried."""
-    assert run.is_clean, str(run)
-    assert " ".join(run.text.split()) == text, str(run)
-
-
-def endings(exchanges: list[Exchange]) -> list[str]:
-    """How each of them ended."""
-    return [exchange.ending for exchange in exchanges]
-
-
-def files_of(claude: ClaudeCode) -> tuple[str, Path]:
-    """The tool loop's script, with a file to read that is there, and the file it will append to."""
-    source, target = claude.home / "in.txt", claude.home / "out.txt"
-    source.write_text("word-apple\n")
-    return f"[[loop {source} {target}]]", target
 
 
 async def test_a_plain_turn(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
@@ -95,18 +64,17 @@ async def test_a_turn_with_json_output(claude_at: ClaudeAt, door: str) -> None:
 
 
 async def test_thinking_and_its_signature_come_back_whole(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
-    """The second turn sends the first one's thinking block back, with the signature unharmed."""
+    """The second turn sends the first one's thinking block back, with the signature unharmed.
+
+    Chat completions have no signatures: there the client gets the proxy's own, and the upstream gets no thinking back.
+    """
     claude = claude_at(door)
     first = await claude.run("[[think forty two]]")
     assert_clean(first, "forty two")
     assert_clean(await claude.run("[[recall]]", resume=first.session), "I said: forty two")
-    blocks = [
-        block
-        for message in upstream.asked[-1].body["messages"]
-        if message["role"] == "assistant"
-        for block in message["content"]
-    ]
-    assert [block["signature"] for block in blocks if block["type"] == "thinking"] == ["c2NyaXB0ZWQ="]
+    chat = upstream.asked[0].wire == "openai-chat"
+    assert first.signatures == ["hedgerow.only/claude-sonnet-5-5." if chat else SIGNATURE]
+    assert upstream.asked[-1].signatures == ([] if chat else [SIGNATURE])
 
 
 async def test_a_tool_loop_runs_its_side_effect_exactly_once(
@@ -141,13 +109,14 @@ async def test_an_image_that_was_read_arrives(claude_at: ClaudeAt, door: str) ->
 
 
 async def test_a_resumed_session_remembers(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
-    """`--resume` sends the history under the same session id."""
+    """`--resume` sends the history under the same session id, which a provider of another wire is not told."""
     claude = claude_at(door)
     first = await claude.run("[[say pineapple]]")
     second = await claude.run("[[recall]]", resume=first.session)
     assert_clean(second, "I said: pineapple")
     assert second.session == first.session
-    assert len({exchange.headers["x-claude-code-session-id"] for exchange in upstream.asked}) == 1
+    ids = {exchange.headers.get("x-claude-code-session-id") for exchange in upstream.asked}
+    assert ids == {None} if upstream.asked[0].wire == "openai-chat" else len(ids - {None}) == 1
 
 
 async def test_four_sessions_at_once_do_not_mix(claude_at: ClaudeAt, door: str) -> None:
@@ -163,30 +132,69 @@ async def test_four_sessions_at_once_do_not_mix(claude_at: ClaudeAt, door: str) 
 
 
 async def test_a_sub_agent_answers_its_parent(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
-    """The agent's own request is marked with its id, and its words reach the parent's result."""
+    """The agent's own request is marked with its id, where the wire has a place for it; its words reach the parent."""
     run = await claude_at(door).run("[[agent pineapple]]")
     assert run.is_clean, str(run)
-    assert "sub-agent: pineapple" in run.text, str(run)
-    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, True, False]
+    chat = upstream.asked[0].wire == "openai-chat"
+    assert ("\n  pineapple\n" if chat else "sub-agent: pineapple") in run.text, str(run)
+    assert [exchange.ask.turn().name for exchange in upstream.asked] == ["agent", "say", "agent"]
+    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, not chat, False]
 
 
-@pytest.mark.parametrize("fault", BEFORE_CONTENT)
-async def test_a_candidate_that_fails_before_content_is_invisible(claude_at: ClaudeAt, fault: str) -> None:
-    """The first candidate fails; the turn is the second's, asked once."""
+async def test_a_command_that_fails_is_told_as_an_error(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
+    """By a field, or by its text where the wire has no such field."""
+    run = await claude_at(door).run("[[run echo deep trouble >&2; exit 3]]")
+    assert run.is_clean, str(run)
+    chat = upstream.asked[0].wire == "openai-chat"
+    assert run.text.startswith("It ran: Error: Exit code 3" if chat else "It failed: Exit code 3"), str(run)
+    assert "deep trouble" in run.text
+
+
+async def test_a_deferred_tool_is_found_and_offered(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
+    """ToolSearch answers with `tool_reference` blocks, and the tool stands among those of the next request."""
+    claude = claude_at(door)
+    assert_clean(await claude.run("[[find WebFetch]]", tools=["ToolSearch"]), "WebFetch is there")
+    assert ["WebFetch" in exchange.ask.tool_names for exchange in upstream.asked] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("fault", "first_wire", "second_wire"),
+    [
+        *((fault, "anthropic", "anthropic") for fault in BEFORE_CONTENT),
+        *((fault, "openai-chat", "anthropic") for fault in BEFORE_CONTENT[::2]),
+        *((fault, "openai-chat", "openai-chat") for fault in BEFORE_CONTENT[1::2]),
+        *((fault, "anthropic", "openai-chat") for fault in ("500", "reset", "hollow")),
+    ],
+)
+async def test_a_candidate_that_fails_before_content_is_invisible(
+    claude_at: ClaudeAt, fault: str, first_wire: Wire, second_wire: Wire
+) -> None:
+    """The first candidate fails; the turn is the second's, asked once, whichever wires they speak."""
     async with serving("first") as first, serving("second") as second:
         with at_fault(first, fault) as url:
-            async with running_proxy(pair(url, second.base_url)) as proxy:
+            async with running_proxy(pair(url, second.base_url, wires=[first_wire, second_wire])) as proxy:
                 assert_clean(await claude_at(proxy.base_url).run("[[say over the hedge]]"), "over the hedge")
-    assert len(first.asked) == (0 if fault == "refused" else 1)
+    assert [exchange.wire for exchange in first.asked] == ([] if fault == "refused" else [first_wire])
+    assert [exchange.wire for exchange in second.asked] == [second_wire]
     assert endings(second.asked) == ["finished"]
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "refused", "reset", "error-event", "hollow"])
-async def test_a_tool_loop_over_a_failing_candidate_runs_once(claude_at: ClaudeAt, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "first_wire", "second_wire"),
+    [
+        *((fault, "anthropic", "anthropic") for fault in ("429", "500", "refused", "reset", "error-event", "hollow")),
+        *((fault, "openai-chat", "anthropic") for fault in ("429", "error-event")),
+        *((fault, "anthropic", "openai-chat") for fault in ("500", "hollow")),
+        *((fault, "openai-chat", "openai-chat") for fault in ("reset",)),
+    ],
+)
+async def test_a_tool_loop_over_a_failing_candidate_runs_once(
+    claude_at: ClaudeAt, fault: str, first_wire: Wire, second_wire: Wire
+) -> None:
     """Three turns, each served by the second candidate, and one line in the file."""
     async with serving("first") as first, serving("second") as second:
         with at_fault(first, fault) as url:
-            async with running_proxy(pair(url, second.base_url)) as proxy:
+            async with running_proxy(pair(url, second.base_url, wires=[first_wire, second_wire])) as proxy:
                 claude = claude_at(proxy.base_url)
                 script, target = files_of(claude)
                 assert_clean(await claude.run(script), "The loop is over: appended")
@@ -194,12 +202,21 @@ async def test_a_tool_loop_over_a_failing_candidate_runs_once(claude_at: ClaudeA
     assert endings(second.asked) == ["finished"] * 3
 
 
-@pytest.mark.parametrize("fault", ["cut-text", "reset-text", "error-midway"])
-async def test_a_text_that_breaks_off_is_never_shown_as_whole(claude_at: ClaudeAt, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "wires"),
+    [
+        *((fault, ["anthropic"] * 2) for fault in ("cut-text", "reset-text", "error-midway")),
+        *((fault, ["openai-chat", "anthropic"]) for fault in ("cut-text", "error-midway")),
+        *((fault, ["openai-chat"] * 2) for fault in ("reset-text",)),
+    ],
+)
+async def test_a_text_that_breaks_off_is_never_shown_as_whole(
+    claude_at: ClaudeAt, fault: str, wires: list[Wire]
+) -> None:
     """The first block breaks: the client is made to ask again by itself, and its result is the whole text, once."""
     words = "one two three four five six seven eight"
     async with serving("first", fault) as first, serving("second") as second:
-        quick = pair(first.base_url, second.base_url).replace(
+        quick = pair(first.base_url, second.base_url, wires=wires).replace(
             "[providers.first]", "[providers.first]\nbreaker = { failures = 1 }"
         )
         async with running_proxy(quick) as proxy:
@@ -209,11 +226,19 @@ async def test_a_text_that_breaks_off_is_never_shown_as_whole(claude_at: ClaudeA
     assert endings(second.asked) == ["finished"]
 
 
-@pytest.mark.parametrize("fault", ["cut-tool", "reset-tool"])
-async def test_half_a_tool_call_is_neither_run_nor_lost(claude_at: ClaudeAt, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "wires"),
+    [
+        ("cut-tool", ["anthropic", "anthropic"]),
+        ("reset-tool", ["anthropic", "anthropic"]),
+        ("cut-tool", ["openai-chat", "anthropic"]),
+        ("reset-tool", ["openai-chat", "openai-chat"]),
+    ],
+)
+async def test_half_a_tool_call_is_neither_run_nor_lost(claude_at: ClaudeAt, fault: str, wires: list[Wire]) -> None:
     """Half a call is never shown. Alone it is asked again elsewhere; after a finished text the client is told, and asks."""
     async with serving("first", fault) as first, serving("second") as second:
-        async with running_proxy(pair(first.base_url, second.base_url)) as proxy:
+        async with running_proxy(pair(first.base_url, second.base_url, wires=wires)) as proxy:
             claude = claude_at(proxy.base_url)
             script, target = files_of(claude)
             assert_clean(await claude.run(script), "The loop is over: appended")
@@ -224,16 +249,22 @@ async def test_half_a_tool_call_is_neither_run_nor_lost(claude_at: ClaudeAt, fau
 
 
 @pytest.mark.parametrize(
-    ("fault", "who"),
-    [("silence:30", ["first"] * 2), ("silent-end:30", ["second"] * 2)],
-    ids=["then-answers", "then-ends-without-content"],
+    ("fault", "who", "wires"),
+    [
+        ("silence:30", ["first"] * 2, ["anthropic"] * 2),
+        ("silent-end:30", ["second"] * 2, ["anthropic"] * 2),
+        ("silent-end:30", ["second"] * 2, ["openai-chat", "anthropic"]),
+    ],
+    ids=["then-answers", "then-ends-without-content", "then-ends-without-content-on-another-wire"],
 )
-async def test_half_a_minute_of_silence_is_bridged_by_pings(claude_at: ClaudeAt, fault: str, who: list[str]) -> None:
+async def test_half_a_minute_of_silence_is_bridged_by_pings(
+    claude_at: ClaudeAt, fault: str, who: list[str], wires: list[Wire]
+) -> None:
     """Claude Code and a raw client wait side by side: no retry, and a ping at least every 15 s."""
     timeout = '{ kind = "first-content-timeout", s = 40 }'
     runs: list[Run] = []
     async with serving("first", fault) as first, serving("second") as second:
-        async with running_proxy(pair(first.base_url, second.base_url, timeout)) as proxy:
+        async with running_proxy(pair(first.base_url, second.base_url, timeout, wires=wires)) as proxy:
 
             async def turn() -> None:
                 runs.append(await claude_at(proxy.base_url).run("[[say patience]]"))

@@ -110,6 +110,9 @@ def test_the_configuration_is_what_the_documentation_shows() -> None:
         'policies = ["silent-skip", "in-order", "sequence", { kind = "max-wait", s = 0 }]\n\n'
         '[[routes]]\nmatch = "*"\nchain = "main"\n'
     )
+    both = pair("http://a", "http://b", wires=["anthropic", "openai-chat"])
+    assert 'wire = "anthropic"\nbase_url = "http://a"' in both
+    assert 'wire = "openai-chat"\nbase_url = "http://b/v1"' in both
     assert 'scope = "unlimited"\n' in configuration({"a": "http://a"}, ["a/m"], settings='scope = "unlimited"\n')
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 import trio
 
+from .exchange import Exchange
 from .proxy import configuration, pair, running_proxy
 from .raw import RawTurn, raw_turn
-from .upstream import Exchange, serving
+from .upstream import serving
 
 pytestmark = pytest.mark.real
 

@@ -1,8 +1,9 @@
-"""A real llama.cpp server behind the proxy: its overlapping blocks reach the client properly nested.
+"""A real llama.cpp server behind the proxy, on both of its wires: what reaches the client is the strict grammar.
 
-Its Messages endpoint starts block 1 before it stops block 0, which Claude Code forgives and the Python SDK does not. The
-model is a tiny one made on the spot, whose output is known in advance; a first look without the proxy shows that the
-overlap is really there.
+Its Messages endpoint starts block 1 before it stops block 0, which Claude Code forgives and the Python SDK does not; its
+chat endpoint has accents of its own. A scripted upstream would have just those that its author has heard of. The model is
+a tiny one made on the spot, whose output is known in advance; a first look without the proxy shows that the overlap is
+really there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .children import free_port, python_child
 from .claude import ClaudeCode
 from .grammar import Reading, read
 from .proxy import configuration, running_proxy
+from .wire import Wire
 
 pytestmark = pytest.mark.real
 
@@ -52,10 +53,12 @@ async def llama(shared: Path, model: Path, tmp_path: Path) -> AsyncIterator[str]
         yield f"http://127.0.0.1:{port}"
 
 
-@asynccontextmanager
-async def before(llama: str) -> AsyncIterator[str]:
-    """The base URL of a proxy in front of it."""
-    async with running_proxy(configuration({"tiny": llama}, ["tiny/tiny"])) as proxy:
+@pytest.fixture(params=["own-messages", "own-chat", "row-chat"])
+async def door(request: pytest.FixtureRequest, llama: str) -> AsyncIterator[str]:
+    """The base URL of a proxy in front of it, as a provider of one's own and as the row that the catalogue has."""
+    name = "llamacpp" if request.param == "row-chat" else "tiny"
+    wires: list[Wire] = ["anthropic" if request.param == "own-messages" else "openai-chat"]
+    async with running_proxy(configuration({name: llama}, [f"{name}/tiny"], wires=wires)) as proxy:
         yield proxy.base_url
 
 
@@ -77,10 +80,9 @@ async def test_without_the_proxy_the_blocks_overlap(llama: str) -> None:
         assert any("while block 0 is open" in fault for fault in (await turn(llama, text)).faults)
 
 
-async def test_through_the_proxy_every_answer_keeps_the_strict_grammar(llama: str) -> None:
+async def test_through_the_proxy_every_answer_keeps_the_strict_grammar(door: str) -> None:
     """Thinking and text, one tool, two tools, plain text: nested, and with the known content."""
-    async with before(llama) as base_url:
-        thought, tool, tools, plain = [await turn(base_url, text) for text in ("[think]", "[tool]", "[tools]", "hello")]
+    thought, tool, tools, plain = [await turn(door, text) for text in ("[think]", "[tool]", "[tools]", "hello")]
     assert [reading.faults for reading in (thought, tool, tools, plain)] == [[], [], [], []]
     assert thought.thinking.strip() == "I should think first,"
     assert thought.text.strip() == "The answer is 42"
@@ -88,12 +90,40 @@ async def test_through_the_proxy_every_answer_keeps_the_strict_grammar(llama: st
     assert (tools.tools, tools.stop_reason) == (BOTH, "tool_use")
     assert plain.text == "Hello from a real server: café ✓ 東京 🎉."
     assert plain.stop_reason == "end_turn"
+    assert all(reading.usage["input_tokens"] > 1 for reading in (thought, tool, tools, plain))
+    assert all(reading.usage["output_tokens"] > 1 for reading in (thought, tool, tools, plain))
 
 
-async def test_claude_code_runs_a_tool_that_llama_cpp_called(llama: str, claude_binary: Path, tmp_path: Path) -> None:
+async def test_thinking_and_a_result_go_back_and_are_taken(door: str) -> None:
+    """A history with the server's own thinking, a call and its result: to the row's replay it must be reasoning again."""
+    body: dict[str, Any] = {"model": "tiny", "max_tokens": 100, "tools": TOOLS}
+    body |= {
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "messages": [{"role": "user", "content": "[think]"}],
+    }
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+        first = (await client.post(f"{door}/v1/messages", json=body)).json()
+        assert [block["type"] for block in first["content"]] == ["thinking", "text"], first
+        call = {"type": "tool_use", "id": "toolu_made_up", "name": "get_weather", "input": {"city": "Paris"}}
+        outcome = {"type": "tool_result", "tool_use_id": call["id"], "content": "rain"}
+        body["messages"] += [
+            {"role": "assistant", "content": [*first["content"], call]},
+            {"role": "user", "content": [outcome]},
+        ]
+        second = await client.post(f"{door}/v1/messages", json=body)
+        providers = (await client.get(f"{door}/providers")).json()["providers"]
+    assert [block["text"] for block in second.json()["content"]] == ["The tool said so"], second.text
+    learned = [model["learned"] for provider in providers.values() for model in provider["models"].values()]
+    # Also a row that did without a field, once refused, would have answered.
+    assert [lesson["without"] for lesson in learned if lesson["without"]] == []
+    assert learned != []
+
+
+async def test_claude_code_runs_a_tool_that_llama_cpp_called(door: str, claude_binary: Path, tmp_path: Path) -> None:
     """A Bash call from a real model server, executed by the real client, and its result answered."""
-    async with before(llama) as base_url:
-        claude = ClaudeCode(claude_binary, tmp_path, base_url)
-        run = await claude.run("[bash]", timeout_s=120)
+    claude = ClaudeCode(claude_binary, tmp_path, door)
+    run = await claude.run("[bash]", timeout_s=120)
     assert run.is_clean, str(run)
     assert run.text.strip() == "The tool said so"
+    outcomes = [event["message"]["content"] for event in run.events if event["type"] == "user"]
+    assert any("from-llama" in str(outcome) for outcome in outcomes), str(run)

@@ -1,8 +1,8 @@
-"""Every recorded Anthropic answer comes through the real proxy with its meaning unharmed.
+"""Every recorded answer, on either wire, comes through the real proxy with its meaning unharmed.
 
 The recordings and the checker stand beside the repository, not in it: the checker knows what a right reader finds in
 each recording, and asks the proxy for it. The network framing of the upstream is varied, because a recording keeps no
-chunk boundaries: event by event, byte by byte (inside UTF-8 and JSON), and in packet-sized pieces.
+chunk boundaries: event by event, byte by byte (inside UTF-8 and JSON), a few bytes, and in packet-sized pieces.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,29 +18,42 @@ import trio
 
 from .children import free_port, python_child
 from .proxy import configuration, running_proxy
+from .wire import Wire
 
 pytestmark = pytest.mark.real
 
 EXACT = ("shape", "text", "tools", "stop", "error")
 NEARLY = ("reasoning", "usage")
+#: What the checker says of recordings that came through as they should, with the reason; by wire, and whether whole.
+EXCEPTIONS: Mapping[tuple[Wire, bool], Mapping[str, str]] = {
+    # A `custom` call: name and free text stand under `custom`, where the checker looks for neither. Ours has both.
+    ("openai-chat", True): {"openai/091 tools": "[('math_exp', {'input': '4 + 4'})] for [('', {})]"}
+}
 _ROW = re.compile(r"^\s+(\w+)\s+(\d+) of (\d+)$", re.M)
 _COUNT = re.compile(r"^(\d+) recordings$", re.M)
+_FAILED = re.compile(r"^FAIL (\S+ \w+): (.*)$", re.M)
+_AT_CHECKER: Mapping[Wire, str] = {"anthropic": "anthropic-messages", "openai-chat": "openai-chat"}
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["streams", "whole"])
-@pytest.mark.parametrize("chunk", ["event", "1", "1400"])
+@pytest.mark.parametrize(
+    ("wire", "chunk"),
+    [
+        *(("anthropic", chunk) for chunk in ("event", "1", "1400")),
+        *(("openai-chat", chunk) for chunk in ("event", "1", "7", "1400")),
+    ],
+)
 async def test_recorded_answers_keep_their_meaning(
-    shared: Path, tmp_path: Path, chunk: str, whole: bool, capsys: pytest.CaptureFixture[str]
+    shared: Path, tmp_path: Path, wire: Wire, chunk: str, whole: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Shape, text, tools, stop and error in all of them; reasoning and usage in at least 98 of 100."""
+    """Shape, text, tools, stop and error in all but the named ones; reasoning and usage in at least 98 of 100."""
     port = free_port()
     address, streams = f"http://127.0.0.1:{port}", str(shared / "streams")
     replay = [str(shared / "replay" / "replay.py"), "--streams", streams, "--port", str(port), "--http-chunk", chunk]
     policies = ('"silent-skip"', '"in-order"', '"sequence"', '{ kind = "max-wait", s = 0 }')
-    config = configuration(
-        {"replay": address}, ["replay/any"], policies, settings='scope = "unlimited"\nbreaker = "off"\n'
-    )
-    check = [str(shared / "replay" / "replay_check.py"), "--streams", streams, "--wire", "anthropic-messages", "-v"]
+    settings = 'scope = "unlimited"\nbreaker = "off"\n'
+    config = configuration({"replay": address}, ["replay/any"], policies, settings=settings, wires=[wire])
+    check = [str(shared / "replay" / "replay_check.py"), "--streams", streams, "--wire", _AT_CHECKER[wire], "-v"]
     async with python_child(replay, tmp_path / "replay.log", f"{address}/v1/models"):
         async with running_proxy(config) as proxy:
             with trio.fail_after(180):
@@ -52,13 +66,15 @@ async def test_recorded_answers_keep_their_meaning(
                 )
     report = done.stdout.decode()
     with capsys.disabled():
-        print(f"\nreplay, {chunk} a chunk{', whole' if whole else ''}:\n{report}")
+        print(f"\nreplay, {wire}, {chunk} a chunk{', whole' if whole else ''}:\n{report}")
     count = _COUNT.search(report)
     assert count is not None, report
     assert int(count[1]) > 0, report
     table = {facet: (int(passed), int(of)) for facet, passed, of in _ROW.findall(report)}
+    failed = {name: why for name, why in _FAILED.findall(report) if name.split()[1] in EXACT}
     assert "text" in table, report
-    assert {facet: table[facet] for facet in EXACT if facet in table and table[facet][0] != table[facet][1]} == {}
+    assert failed == EXCEPTIONS.get((wire, whole), {})
+    assert sum(of - passed for facet, (passed, of) in table.items() if facet in EXACT) == len(failed)
     assert {
         facet: table[facet] for facet in NEARLY if facet in table and table[facet][0] < 0.98 * table[facet][1]
     } == {}

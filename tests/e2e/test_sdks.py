@@ -1,12 +1,14 @@
 """The official Python SDKs through the real proxy.
 
 They are stricter than Claude Code: an index gap, a missing usage or a delta before its start raises. Each test also runs
-against the scripted upstream itself (`direct`), which shows that what fails through the proxy is the proxy's doing.
+against the scripted upstream itself (`direct`), which shows that what fails through the proxy is the proxy's doing, and
+with the proxy asking on either wire.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +21,7 @@ import trio
 
 from .test_claude_code import PNG
 from .upstream import MODELS, Upstream
+from .wire import SIGNATURE
 
 pytestmark = pytest.mark.real
 
@@ -94,8 +97,8 @@ async def test_a_tool_call_and_its_result(client: Any, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["streamed", "whole"])
-async def test_thinking_keeps_its_signature(client: Any, way: str) -> None:
-    """A thinking block with text and signature, before the answer."""
+async def test_thinking_keeps_its_signature(client: Any, upstream: Upstream, way: str) -> None:
+    """A thinking block with text and signature, before the answer; over chat completions the signature is the proxy's."""
     thinking = {"type": "enabled", "budget_tokens": 1024}
     if way == "streamed":
         messages = [{"role": "user", "content": "[[think forty two]]"}]
@@ -104,7 +107,8 @@ async def test_thinking_keeps_its_signature(client: Any, way: str) -> None:
         message = await in_thread(partial(create, client, "[[think forty two]]", thinking=thinking))
     first, second = message.content
     assert first.thinking.startswith("The user wants")
-    assert first.signature == "c2NyaXB0ZWQ="
+    ours = f"hedgerow.only/{MODEL}."
+    assert first.signature == (ours if upstream.asked[0].wire == "openai-chat" else SIGNATURE)
     assert second.text == "forty two"
 
 
@@ -115,6 +119,49 @@ async def test_an_image_arrives_whole(client: Any) -> None:
     parts = [{"type": "image", "source": source}, {"type": "text", "text": "[[images]]"}]
     text, _ = await in_thread(partial(stream, client, [{"role": "user", "content": parts}]))
     assert text == f"I see image/png of {len(data)} characters"
+
+
+async def test_everything_that_can_be_asked_for_is_asked_in_the_wires_own_words(
+    client: Any, upstream: Upstream
+) -> None:
+    """Sampling, stops, a forced single call, who asks, a paper: on chat completions an unknown word would be refused."""
+    paper = {
+        "type": "document",
+        "title": "a",
+        "source": {"type": "base64", "media_type": "application/pdf", "data": "AA=="},
+    }
+    words = {"type": "text", "text": "[[weather Oslo]]", "cache_control": {"type": "ephemeral"}}
+    options = {
+        "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+        "messages": [{"role": "user", "content": [paper, words]}],
+        "tools": [{**WEATHER, "cache_control": {"type": "ephemeral"}}],
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+        "stop_sequences": ["a", "b", "c", "d", "e"],
+        "metadata": {"user_id": "somebody"},
+        "service_tier": "auto",
+        "extra_body": {"temperature": 0.5, "top_k": 40},  # the SDK itself has no words for them any more
+    }
+    message = await in_thread(partial(client.messages.create, model=MODEL, max_tokens=200, **options))
+    assert message.content[-1].input == {"city": "Oslo"}
+    (asked,) = upstream.asked
+    if asked.wire == "openai-chat":
+        assert {name: asked.body[name] for name in ("stop", "tool_choice", "parallel_tool_calls", "temperature")} == {
+            "stop": ["a", "b", "c", "d"],
+            "tool_choice": "required",
+            "parallel_tool_calls": False,
+            "temperature": 0.5,
+        }
+        assert "somebody" not in str(asked.body)
+
+
+async def test_a_wanted_format_reaches_the_upstream(client: Any, upstream: Upstream) -> None:
+    """A schema for the answer, as Claude Code's request for a title has it."""
+    properties = {"title": {"type": "string"}}
+    schema = {"type": "object", "properties": properties, "required": ["title"], "additionalProperties": False}
+    wanted = {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    message = await in_thread(partial(create, client, "x", extra_body=wanted))
+    assert json.loads(message.content[0].text) == {"title": "A scripted conversation"}
+    assert [exchange.is_title for exchange in upstream.asked] == [True]
 
 
 async def test_tokens_are_counted(client: Any) -> None:

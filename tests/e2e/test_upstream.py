@@ -13,9 +13,10 @@ import httpx
 import pytest
 import trio
 
+from .exchange import Exchange
 from .faults import NAMES, parse
 from .grammar import read
-from .upstream import Exchange, Upstream, refusing, serving
+from .upstream import Upstream, refusing, serving
 
 
 def ask(text: str, *, stream: bool = True, model: str = "claude-sonnet-5-5", **more: Any) -> dict[str, Any]:
@@ -107,6 +108,23 @@ async def test_a_text_that_broke_off_is_continued(upstream: Upstream) -> None:
         assert [block.get("text") or block["name"] for block in content] == expected
 
 
+async def test_a_result_is_told_with_whether_it_is_an_error_and_a_tool_with_whether_it_is_offered(
+    upstream: Upstream,
+) -> None:
+    """What a command came to, and whether the tool that was looked up has come."""
+    for script, call, offered, expected in (
+        ("[[run false]]", {"is_error": True, "content": "bad"}, [], "It failed: bad"),
+        ("[[run true]]", {"content": "good"}, [], "It ran: good"),
+        ("[[find Web]]", {"content": []}, [], "Web is not there"),
+        ("[[find Web]]", {"content": []}, [{"name": "Web"}], "Web is there"),
+    ):
+        body = ask(script, stream=False, tools=offered)
+        first = (await post(upstream, body)).json()["content"]
+        outcome = {"type": "tool_result", "tool_use_id": first[-1]["id"], **call}
+        body["messages"] += [{"role": "assistant", "content": first}, {"role": "user", "content": [outcome]}]
+        assert (await post(upstream, body)).json()["content"] == [{"type": "text", "text": expected}]
+
+
 async def test_title_requests_token_counts_models_and_probes_are_answered(upstream: Upstream) -> None:
     """The side requests of Claude Code, on one connection, in a row."""
     schema = {"type": "object", "properties": {"title": {"type": "string"}}}
@@ -162,6 +180,7 @@ async def test_a_fault_that_does_not_exist_is_refused() -> None:
         ("silence:0.01", "200 end_turn"),
         ("slow:0.01", "200 end_turn"),
         ("stall:0.01", "200 end_turn"),
+        ("stall-tool:0.01", "200 tool_use"),
         ("silent-end:0.01", "200 the stream ends in the message, without message_stop"),
         ("dribble:3", "200 end_turn"),
         ("overlap", "200 block 1 starts while block 0 is open"),

@@ -1,4 +1,4 @@
-"""A scripted Anthropic provider on a loopback port, which remembers how every exchange went.
+"""A scripted provider on a loopback port, on both wires, which remembers how every exchange went.
 
 A mock inside the client's process would prove nothing about sockets: whether a loser's connection is really closed, and
 when, is only visible from the other end of it. So this is a server of its own (h11 over a Trio stream) that watches its
@@ -8,6 +8,10 @@ socket while it answers: an `Exchange` says when the request came, what was sent
 
 What it says is in `scripts`, how it fails in `faults`. A fault is chosen by URL prefix (`/reset/v1/messages`), else by
 the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own `fault`. `GET /log` returns the log.
+
+The path says the wire: `/v1/messages`, or `/v1/chat/completions`. Whatever its own wire has no place for it refuses, with
+422 on the latter (`openai_rules`), with Anthropic's 400 for thinking that somebody else signed; and since a proxy may get
+over a refusal unseen, `serving` fails the test afterwards.
 """
 
 from __future__ import annotations
@@ -19,69 +23,22 @@ import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
 import attrs
 import h11
 import trio
 
+from .chat_wire import CHAT
 from .errors import lone_errors_bare
-from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse
-from .scripts import Ask, answer
-from .wire import make_message
-
-Ending = Literal["open", "finished", "client-left", "reset", "cut"]
+from .exchange import Exchange as Exchange
+from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse, refusal
+from .openai_rules import breaches, head_breaches
+from .scripts import answer
+from .wire import ANTHROPIC, forged, make_message
 
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
-
-
-@attrs.define(eq=False)
-class Exchange:
-    """One request and what became of it; times are `trio.current_time()` seconds.
-
-    `ending` is `finished` (all sent), `client-left` (the other side closed, noticed at `ended`; whether that shows as a
-    FIN or a reset depends on what lay unread in its socket), `reset` or `cut` (the script's own doing), or `open`.
-    """
-
-    number: int
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: dict[str, Any]
-    fault: str
-    arrived: float
-    head_sent: float | None = None
-    ended: float | None = None
-    ending: Ending = "open"
-    sent: int = 0
-    over: trio.Event = attrs.field(factory=trio.Event)
-
-    @property
-    def is_message(self) -> bool:
-        """Whether this asked for inference (count_tokens does not)."""
-        return self.method == "POST" and self.path.endswith("/v1/messages")
-
-    @property
-    def agent(self) -> str:
-        """The sub-agent's id, "" for the main conversation."""
-        return self.headers.get("x-claude-code-agent-id", "")
-
-    @property
-    def is_title(self) -> bool:
-        """Whether this is Claude Code's request for a title."""
-        return Ask(self.body).is_title
-
-    def end(self, ending: Ending) -> None:
-        """Note the end; only the first one counts."""
-        if self.ending == "open":
-            self.ending, self.ended = ending, trio.current_time()
-            self.over.set()
-
-    def summary(self) -> dict[str, Any]:
-        """The exchange as JSON, without headers and messages."""
-        shown = ("number", "method", "path", "fault", "arrived", "head_sent", "ended", "ending", "sent", "agent")
-        return {**{name: getattr(self, name) for name in shown}, "model": self.body.get("model")}
 
 
 @attrs.define(eq=False)
@@ -103,6 +60,11 @@ class Upstream:
     def asked(self) -> list[Exchange]:
         """The requests for inference so far."""
         return [exchange for exchange in self.log if exchange.is_message]
+
+    @property
+    def refused(self) -> list[str]:
+        """Everything that was refused, of any request."""
+        return [f"request {exchange.number}: {breach}" for exchange in self.log for breach in exchange.refused]
 
     async def until_asked(self, times: int = 1) -> Exchange:
         """Wait until inference was asked for `times` times in all; return that request."""
@@ -131,6 +93,9 @@ class Upstream:
         fault = self._fault_for(path, str(parsed.get("model", "")))
         arrived = trio.current_time()
         exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, fault, arrived)
+        if exchange.is_message:
+            chat = exchange.wire == "openai-chat"
+            exchange.refused += [*head_breaches(headers), *breaches(parsed)] if chat else forged(parsed)
         self.log.append(exchange)
         news, self._news = self._news, trio.Event()
         news.set()
@@ -144,22 +109,36 @@ class Upstream:
         if exchange.method == "HEAD":
             return iter((Head(200, ()),))
         if exchange.is_message:
-            blocks = answer(Ask(exchange.body, exchange.agent))
-            message = make_message(f"{self.name}{exchange.number}", str(exchange.body["model"]), blocks, size // 4)
-            return actions(exchange.fault, message, stream=bool(exchange.body.get("stream")))
+            return self._say(exchange, size)
         if exchange.path.endswith("/v1/messages/count_tokens"):
             return _json({"input_tokens": max(1, size // 4)})
         if exchange.path.endswith("/v1/models"):
-            rows = [{"type": "model", "id": model, "display_name": model} for model in MODELS]
-            return _json({"data": rows, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]})
+            return _json(_models(anthropic="anthropic-version" in exchange.headers))
         if exchange.path == "/log":
             return _json([past.summary() for past in self.log])
         return _json({})
 
+    def _say(self, exchange: Exchange, size: int) -> Iterator[Action]:
+        rendering = CHAT if exchange.wire == "openai-chat" else ANTHROPIC
+        blocks = () if exchange.refused else answer(exchange.ask)
+        message = make_message(f"{self.name}{exchange.number}", str(exchange.body.get("model")), blocks, size // 4)
+        if exchange.refused:
+            return refusal(422 if rendering is CHAT else 400, "; ".join(exchange.refused), message, rendering)
+        if rendering is CHAT:
+            counted = bool((exchange.body.get("stream_options") or {}).get("include_usage"))
+            message = attrs.evolve(message, counted=counted)
+        return actions(exchange.fault, message, rendering, stream=bool(exchange.body.get("stream")))
+
 
 @asynccontextmanager
-async def serving(name: str = "up", fault: str = "", port: int = 0) -> AsyncIterator[Upstream]:
-    """Run an upstream on 127.0.0.1 while the block runs. Raises ValueError on a fault that does not exist."""
+async def serving(
+    name: str = "up", fault: str = "", port: int = 0, *, may_refuse: bool = False
+) -> AsyncIterator[Upstream]:
+    """Run an upstream on 127.0.0.1 while the block runs.
+
+    Raises ValueError on a fault that does not exist, and at the end of a block that went well AssertionError where the
+    upstream had to refuse something, unless it `may_refuse`.
+    """
     if fault:
         parse(fault)
     upstream = Upstream(name, fault)
@@ -169,6 +148,7 @@ async def serving(name: str = "up", fault: str = "", port: int = 0) -> AsyncIter
             upstream.port = listeners[0].socket.getsockname()[1]
             yield upstream
             nursery.cancel_scope.cancel()
+    assert may_refuse or not upstream.refused, "\n".join(upstream.refused)
 
 
 @contextmanager
@@ -266,6 +246,19 @@ class _Connection:
             exchange.sent += len(data)
 
 
+def _models(*, anthropic: bool) -> dict[str, Any]:
+    """The list of models in the form of whoever asks; both ask for the same path."""
+    if anthropic:
+        rows = [{"type": "model", "id": model, "display_name": model} for model in MODELS]
+        return {"data": rows, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]}
+    return {
+        "object": "list",
+        "data": [
+            {"id": model, "object": "model", "created": 1_700_000_000, "owned_by": "scripted"} for model in MODELS
+        ],
+    }
+
+
 def _json(value: Any) -> Iterator[Action]:
     yield Head(200, (("content-type", "application/json"),))
     yield Send(json.dumps(value).encode())
@@ -278,11 +271,11 @@ async def _main(port: int, fault: str, say: Callable[[str], None]) -> None:
         while True:
             await upstream.until_asked(shown + 1)
             exchange, shown = upstream.asked[shown], shown + 1
-            say(json.dumps({**exchange.summary(), "script": Ask(exchange.body).turn().name}))
+            say(json.dumps({**exchange.summary(), "script": "" if exchange.refused else exchange.ask.turn().name}))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A scripted Anthropic provider on loopback.")
+    parser = argparse.ArgumentParser(description="A scripted provider on loopback, on both wires.")
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--fault", default="", help="how every answer fails, e.g. 429 or silence:30")
     options = parser.parse_args()

@@ -2,16 +2,20 @@
 
 A recorded stream would be shorter, but a recording cannot answer a conversation it has not seen: the tool loop has to
 name files that exist only in this run. So an answer is data (`Message`) and is rendered here, strictly by the grammar.
+What a fault needs to know of a wire is a `Rendering`; this wire's is `ANTHROPIC`, the other one's is in `chat_wire`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import attrs
+
+#: What a thinking block is signed with.
+SIGNATURE = "c2NyaXB0ZWQ="
 
 
 @attrs.frozen
@@ -26,7 +30,7 @@ class Thinking:
     """A thinking block, closed by one signature_delta."""
 
     text: str
-    signature: str = "c2NyaXB0ZWQ="
+    signature: str = SIGNATURE
 
 
 @attrs.frozen
@@ -39,16 +43,21 @@ class ToolUse:
 
 
 Block = Text | Thinking | ToolUse
+Wire = Literal["anthropic", "openai-chat"]
 
 
 @attrs.frozen
 class Message:
-    """One whole answer; `input_tokens` and `output_tokens` are what its usage will say."""
+    """One whole answer; `input_tokens` and `output_tokens` are what its usage will say.
+
+    `counted` says whether a stream of it ends with its usage: chat completions do so only where it was asked for.
+    """
 
     id: str
     model: str
     blocks: tuple[Block, ...]
     input_tokens: int = 1
+    counted: bool = True
 
     @property
     def stop_reason(self) -> str:
@@ -59,6 +68,26 @@ class Message:
     def output_tokens(self) -> int:
         """One token for each delta, never 0."""
         return max(1, sum(len(_deltas(block)) for block in self.blocks))
+
+
+@attrs.frozen(kw_only=True)
+class Rendering:
+    """One wire's way to write an answer, and to break it.
+
+    `opening` are the frames that say nothing yet, `tick` is one of a text that never ends, `overlap` a stream whose parts
+    stand in each other's way. A frame that holds `text_mark` or `tool_mark` is a delta of a text or of a call's input.
+    """
+
+    frames: Callable[[Message], Iterator[bytes]]
+    whole: Callable[[Message], dict[str, Any]]
+    opening: Callable[[Message], list[bytes]]
+    tick: Callable[[Message, int], list[bytes]]
+    overlap: Callable[[Message], Iterator[bytes]]
+    error: Callable[[int, str], dict[str, Any]]
+    error_frame: Callable[[int, str], bytes]
+    text_mark: bytes
+    tool_mark: bytes
+    id_header: str
 
 
 def make_message(number: str, model: str, blocks: Sequence[Block], input_tokens: int) -> Message:
@@ -120,9 +149,43 @@ def whole(message: Message) -> dict[str, Any]:
     return _envelope(message, content, message.stop_reason, output_tokens=message.output_tokens)
 
 
+def forged(body: Mapping[str, Any]) -> list[str]:
+    """The places of thinking that this provider has not signed, as Anthropic names them; it answers them with 400."""
+    return [
+        f"messages.{at}.content.{place}: Invalid `signature` in `thinking` block"
+        for at, message in enumerate(body.get("messages") or ())
+        for place, block in enumerate(message["content"] if isinstance(message["content"], list) else ())
+        if block.get("type") == "thinking" and block.get("signature") != SIGNATURE
+    ]
+
+
 def error_body(kind: str, text: str) -> dict[str, Any]:
     """The Anthropic error object."""
     return {"type": "error", "error": {"type": kind, "message": text}, "request_id": "req_scripted"}
+
+
+def _error(status: int, text: str) -> dict[str, Any]:
+    return error_body(ERROR_TYPES[status], text)
+
+
+def _tick(message: Message, number: int) -> list[bytes]:
+    delta = {"type": "text_delta", "text": f"tick {number} "}
+    begun = [block_start(Text(""), 0)] if number == 0 else []
+    return [*begun, sse({"type": "content_block_delta", "index": 0, "delta": delta})]
+
+
+def _overlap(message: Message) -> Iterator[bytes]:
+    """Block n starts before block n - 1 stops, as llama.cpp's Messages endpoint does it."""
+    yield message_start(message)
+    last = len(message.blocks) - 1
+    for index, block in enumerate(message.blocks):
+        yield block_start(block, index)
+        if index:
+            yield block_stop(index - 1)
+        yield from block_deltas(block, index)
+        if index == last:
+            yield block_stop(index)
+    yield from message_end(message)
 
 
 def _envelope(message: Message, content: list[Any], stop_reason: str | None, *, output_tokens: int) -> dict[str, Any]:
@@ -166,10 +229,10 @@ def _finished(block: Block) -> dict[str, Any]:
 def _deltas(block: Block) -> list[dict[str, Any]]:
     match block:
         case Text():
-            return [{"type": "text_delta", "text": word} for word in _words(block.text)]
+            return [{"type": "text_delta", "text": word} for word in words(block.text)]
         case Thinking():
             thoughts: list[dict[str, Any]] = [
-                {"type": "thinking_delta", "thinking": word} for word in _words(block.text)
+                {"type": "thinking_delta", "thinking": word} for word in words(block.text)
             ]
             return [*thoughts, {"type": "signature_delta", "signature": block.signature}]
         case ToolUse():
@@ -178,5 +241,30 @@ def _deltas(block: Block) -> list[dict[str, Any]]:
             return [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """A text in the pieces in which it is sent."""
     return re.findall(r"\S+\s*|\s+", text)
+
+
+ERROR_TYPES: Mapping[int, str] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+
+ANTHROPIC = Rendering(
+    frames=frames,
+    whole=whole,
+    opening=lambda message: [message_start(message)],
+    tick=_tick,
+    overlap=_overlap,
+    error=_error,
+    error_frame=lambda status, text: sse(_error(status, text)),
+    text_mark=b'"type":"text_delta"',
+    tool_mark=b'"type":"input_json_delta"',
+    id_header="request-id",
+)

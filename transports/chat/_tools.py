@@ -14,6 +14,7 @@ import attrs
 
 from engine import JSON
 from engine.config import Accent
+from transports._deferred import offered
 from transports.chat._aliases import has_alias, restored
 from transports.chat._schemas import fitted
 
@@ -41,12 +42,11 @@ class Toolbox:
 
     @classmethod
     def of(cls, body: JSON, accent: Accent) -> Toolbox:
-        """Custom tools only: what Anthropic's servers run has no schema, and a deferred tool is not there yet."""
+        """Custom tools only, since what Anthropic's servers run has no schema; of the deferred ones those that were found."""
         tools: dict[str, Tool] = {}
-        offered = body.get("tools")
-        for given in offered if isinstance(offered, list) else ():
+        for given in offered(body):
             schema, name = given.get("input_schema"), given.get("name")
-            if not isinstance(schema, dict) or not isinstance(name, str) or not name or given.get("defer_loading"):
+            if not isinstance(schema, dict) or not isinstance(name, str) or not name:
                 continue
             sent_as = sendable_name(name)
             description = given.get("description")

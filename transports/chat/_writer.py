@@ -89,6 +89,11 @@ class Writer:
         self._out.append(block_stop(self.blocks - 1))
         self._open = None
 
+    def end_text(self) -> None:
+        """End the open block, if it is a text."""
+        if self._open == "text":
+            self.close()
+
     def whole(self, block: JSON, delta: JSON | None = None, *, content: bool = False) -> None:
         """A block that is there all at once."""
         self.close()
