@@ -88,6 +88,10 @@ class AnthropicDecoder:
         return self._done or (over and all(lane.stopped for lane in self._lanes))
 
     @property
+    def settled(self) -> bool:
+        return self.ended
+
+    @property
     def began(self) -> bool:
         """Whether anything has been given out that may have been shown."""
         return self._content

@@ -25,6 +25,10 @@ class Decoder(Protocol):
         """Whether the host has said that the answer is over, though its stream may not be."""
 
     @property
+    def settled(self) -> bool:
+        """Whether it has said so and nothing else: some give a reason for the end with each piece."""
+
+    @property
     def began(self) -> bool:
         """Whether anything has been given out that may have been shown."""
 

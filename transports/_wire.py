@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
@@ -172,7 +173,7 @@ class HTTPExchange:
         if not self._decoder.ended:
             return await anext(self._chunks, None)
         chunk: bytes | None = None
-        with trio.move_on_after(AFTER_END_S):
+        with trio.move_on_after(AFTER_END_S if self._decoder.settled else math.inf):
             try:
                 chunk = await anext(self._chunks, None)
             except httpx.HTTPError:

@@ -151,7 +151,8 @@ class Provider:
 
     def wire_of(self, model: str) -> Wire:
         """The wire this model is asked on."""
-        return next((wire for glob, wire in self.wire_by_model.items() if fnmatchcase(model, glob)), self.wire)
+        name = model.lower()
+        return next((wire for glob, wire in self.wire_by_model.items() if fnmatchcase(name, glob)), self.wire)
 
     def unusable_for(self, model: str) -> str:
         """Why no request for this model may be sent here; empty where it may.

@@ -467,6 +467,16 @@ class TestEnds:
         assert reading(raw_of(events)).faults == []
         assert trio.current_time() <= AFTER_END_S + LAST_CHUNK_S
 
+    async def test_a_host_that_gives_a_reason_with_each_piece_is_waited_for(self, autojump_clock: MockClock) -> None:
+        """Ten silent seconds between two pieces are no end."""
+        piece = b'data: {"choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":"stop"}]}\n\n'
+        where = host(piece % b"one ", 10.0, piece % b"two", b"data: [DONE]\n\n")
+        events: list[StreamEvent] = []
+        async with WireHTTP(lambda _: where, lambda: 0.0, openai_chat).open(ask()) as upstream:
+            while (batch := await upstream.read()) is not None:
+                events += batch
+        assert reading(raw_of(events)).text == "one two"
+
     @pytest.mark.parametrize(("dialect", "said"), ANSWERS, ids=["anthropic", "openai-chat"])
     async def test_a_stream_that_breaks_before_its_end_is_not(self, dialect: Any, said: bytes) -> None:
         """Half an answer never looks whole."""

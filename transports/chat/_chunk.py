@@ -67,6 +67,11 @@ def said_by(choice: JSON) -> JSON:
     return said if isinstance(said, dict) else {}
 
 
+def says_something(delta: JSON) -> bool:
+    """Whether there is anything in a delta but its role."""
+    return any(value for name, value in delta.items() if name != "role")
+
+
 def finish_of(choice: JSON) -> str:
     """The finish reason in lower case, "" where there is none yet."""
     if choice.get("finish_reason") is None:

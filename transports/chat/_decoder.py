@@ -32,6 +32,7 @@ from transports.chat._chunk import (
     reasoning_of,
     said_by,
     said_in,
+    says_something,
     stop_sequence_of,
     tokens_of,
     usage_in,
@@ -87,6 +88,7 @@ class ChatDecoder:
         self._details = Details(wanted=self._accent.replay == "reasoning_details")
         self._writer = Writer(self._head, self._signature)
         self._finish = ""  # the host's finish reason
+        self._bare = False  # it came alone, and nothing after it
         self._refused = False
         self._stop_sequence: str | None = None
         self._usage: JSON = {}
@@ -97,6 +99,11 @@ class ChatDecoder:
     def ended(self) -> bool:
         """Whether the host has said that the answer is over; a count may still come."""
         return self._done or bool(self._finish)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has said so in a chunk of its own: some hosts give a finish reason with each piece of text."""
+        return self._done or self._bare
 
     @property
     def began(self) -> bool:
@@ -156,8 +163,12 @@ class ChatDecoder:
         if usage and (not self._usage or counts_something(usage)):
             self._usage = usage
         for choice in choices:
-            self._delta(said_by(choice))
-            if finish := finish_of(choice):
+            delta = said_by(choice)
+            self._delta(delta)
+            finish = finish_of(choice)
+            if finish or says_something(delta):
+                self._bare = not says_something(delta)
+            if finish:
                 if finish in FAILED:
                     self._fail({"type": finish, "message": f"the answer broke off: {finish}"})
                     return

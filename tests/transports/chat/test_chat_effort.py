@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from engine.config import Accent, Model, Settings, Switch, Thinking, ThinkingWish
-from tests.transports.asks import body
+from tests.transports.asks import ask, body
 from tests.transports.chat.hosts import UNKNOWN, Body, Host, sent
+from transports.chat import openai_chat
 
 NONE: Body = {}
 ADAPTIVE: Body = {"thinking": {"type": "adaptive", "display": "updates"}, "output_config": {"effort": "medium"}}
@@ -192,3 +194,21 @@ def test_some_thinking_is_never_asked_for_as_none() -> None:
     known = Model(id="m", thinking=Thinking(efforts=("none",)))
     assert "reasoning_effort" not in sent(body(**HIGH), accent=EFFORT, known=known)
     assert sent(body(), accent=EFFORT, known=known)["reasoning_effort"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("wish", "fields"),
+    [
+        (ThinkingWish(budget=2048), {"reasoning_effort": "medium"}),
+        (ThinkingWish(), {"reasoning_effort": "medium"}),
+        (ThinkingWish(enabled=False), {"reasoning_effort": "none"}),
+        (None, {}),
+    ],
+)
+def test_what_the_configuration_wants_of_a_host_of_ones_own_is_asked_in_openais_words(
+    wish: ThinkingWish | None, fields: Body
+) -> None:
+    """Where the configuration is silent nothing is said: a gateway may know no such field."""
+    asked = ask(body(**ADAPTIVE), wire="openai-chat", settings=Settings(thinking=wish))
+    out = orjson.loads(openai_chat(asked).body)
+    assert {name: out[name] for name in SPEAKING if name in out} == fields
