@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,9 +38,10 @@ T = TypeVar("T")
 
 
 @pytest.fixture
-def client(door: str) -> Any:
+async def client(door: str) -> AsyncIterator[Any]:
     """The synchronous client, without retries of its own: a retry would hide a failure."""
-    return anthropic.Anthropic(base_url=door, auth_token="scripted", api_key=None, max_retries=0, timeout=30)
+    with anthropic.Anthropic(base_url=door, auth_token="scripted", api_key=None, max_retries=0, timeout=30) as made:
+        yield made
 
 
 async def in_thread(work: Callable[[], T]) -> T:
