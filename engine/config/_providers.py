@@ -123,7 +123,7 @@ class _One:
             or (row.unsupported and f"not supported: {row.unsupported}")
             or ("" if wire in SPOKEN else not_spoken(wire))
             or no_base
-            or (unset(variables) if variables and not keys else "")
+            or (self._unset(variables) if variables and not keys else "")
             or self._not_counted()
             or unsendable(keys)
             or self._not_answering(base)
@@ -265,6 +265,11 @@ class _One:
         if not keys and table.keys is None and (self.local or not row.env):
             return (), (), "none"
         return sent_alike if keys else variables, keys, auth
+
+    def _unset(self, variables: tuple[str, ...]) -> str:
+        """What to do about a key that is missing: for a host with free models, naming it is enough."""
+        free = self.row.public_key and self.table.public_key and self.table.keys is None
+        return unset(variables) + (f"; its free models need none: add [providers.{self.row.id}]" if free else "")
 
     def _public(self, variables: tuple[str, ...], keys: tuple[Secret, ...]) -> str:
         """The bearer that everybody may send, where there is no key: as good as none, so it counts only where named."""

@@ -209,10 +209,12 @@ class TestKeys:
         text = '[chains.c]\ncandidates = ["commons/a-free"]\n[[routes]]\nmatch = "*"\nchain = "c"'
         assert provider("commons", text).usable
 
-    @pytest.mark.parametrize("text", ["", "[providers.commons]\npublic_key = false"], ids=["not named", "switched off"])
-    def test_nobodys_prompt_goes_to_a_free_host_unasked(self, text: str) -> None:
-        """A machine without any key keeps its prompts."""
-        assert provider("commons", text).unusable_because == "COMMONS_KEY is not set"
+    def test_nobodys_prompt_goes_to_a_free_host_unasked(self) -> None:
+        """A machine without any key keeps its prompts, and its owner is told what would be enough."""
+        why = provider("commons").unusable_because
+        assert why == "COMMONS_KEY is not set; its free models need none: add [providers.commons]"
+        off = "[providers.commons]\npublic_key = false"
+        assert provider("commons", off).unusable_because == "COMMONS_KEY is not set"
 
 
 class TestAccents:
