@@ -100,6 +100,8 @@ def body(ask: Ask) -> bytes:
     elif MARK_IN_BODY in request.raw:
         # Thinking of hosts that sign nothing: Anthropic would refuse the whole conversation for it.
         out["messages"] = [_signed_only(message) for message in out["messages"]]
+        if _must_not_think(out):
+            out["thinking"] = {"type": "disabled"}
     elif out == {**request.body, "stream": True} and request.stream:
         return request.raw
     try:
@@ -120,6 +122,20 @@ def _think(out: JSON, wish: ThinkingWish) -> None:
         )
     elif not isinstance(out.get("thinking"), dict) or out["thinking"].get("type") == "disabled":
         out["thinking"] = {"type": "adaptive"}
+
+
+def _must_not_think(out: JSON) -> bool:
+    """Whether a tool loop under way has lost the thinking that it must begin with where a budget is set.
+
+    "Expected `thinking`, but found `tool_use`": so this one request goes without. Adaptive thinking has no such rule.
+    """
+    thinking = out.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        return False
+    turns = (m.get("content") for m in reversed(out["messages"]) if m.get("role") == "assistant")
+    last = next(turns, None)
+    kinds = [block.get("type") for block in last] if isinstance(last, list) else []
+    return "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking")
 
 
 def _signed_only(message: JSON) -> JSON:

@@ -255,6 +255,23 @@ class TestForeignThinking:
         assert told[1]["content"][0]["signature"] == "EqQB"
         assert [block["type"] for block in told[2]["content"]] == ["text"]
 
+    @pytest.mark.parametrize(
+        ("thinking", "sent_as"),
+        [
+            ({"type": "enabled", "budget_tokens": 2048}, {"type": "disabled"}),
+            ({"type": "adaptive"}, {"type": "adaptive"}),
+        ],
+    )
+    def test_a_tool_loop_that_moves_here_goes_on_without_the_thinking_it_has_lost(
+        self, thinking: dict[str, Any], sent_as: dict[str, Any]
+    ) -> None:
+        """With a budget the turn of a call must begin with thinking, and another host's cannot stand there."""
+        turn = [{"type": "thinking", "thinking": "hm", "signature": seal("other/m")},
+                {"type": "tool_use", "id": "t", "name": "Read", "input": {}}]  # fmt: skip
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
+        asked = body(messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": turn}, result])
+        assert sent(ask({**asked, "thinking": thinking}, open_lists=True))["thinking"] == sent_as
+
     def test_a_host_that_checks_no_signature_sees_the_words(self) -> None:
         """Some want the thinking before a tool call back, whoever thought it."""
         told = sent(ask(body(messages=list(self.TURN)), open_lists=False))["messages"]
