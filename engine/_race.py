@@ -42,10 +42,20 @@ from engine._relay import Relay
 from engine._request import Request
 from engine._stream import StreamEvent
 from engine.config import Config, Provider
-from policies import VERDICTS, Candidate, Charge, FailureKind, Limits, Outcome, Plan, Skip, Step, Unlimited, Verdict
-
-#: Failures for which only a bigger window is a remedy.
-_LENGTHS = frozenset({FailureKind.TOO_LONG, FailureKind.RESERVE})
+from policies import (
+    VERDICTS,
+    Candidate,
+    Charge,
+    FailureKind,
+    Limits,
+    Next,
+    Outcome,
+    Plan,
+    Skip,
+    Step,
+    Unlimited,
+    Verdict,
+)
 
 
 @attrs.define(eq=False)
@@ -261,7 +271,7 @@ class Race:
         return verdict
 
     def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:
-        if failure.kind in _LENGTHS:
+        if verdict.next is Next.BIGGER:
             failure = attempt.failure = self._measured(attempt.step, failure)
         self.faults.append(Fault(candidate=attempt.step.candidate, failure=failure))
         if failure.kind is FailureKind.EMPTY and attempt.relay.finished:

@@ -48,7 +48,6 @@ def error_body(type: str, message: str, request_id: str) -> bytes:
     return orjson.dumps({"type": "error", "error": {"type": type, "message": message}, "request_id": request_id})
 
 
-_LENGTHS = frozenset([FailureKind.TOO_LONG, FailureKind.RESERVE])
 #: What Claude Code mends by itself when it is told.
 _HEALED = frozenset([FailureKind.CAP, FailureKind.FIELD])
 #: What no waiting mends, with the status that says so.
@@ -119,7 +118,7 @@ def _clients_fault(faults: Sequence[Fault]) -> Refusal | None:
 
 def _too_long(faults: Sequence[Fault]) -> Refusal | None:
     """Every attempt failed on the length of the prompt: the wording that makes Claude Code compact the conversation."""
-    if not faults or any(f.failure.kind not in _LENGTHS for f in faults):
+    if not faults or any(VERDICTS[f.failure.kind].next is not Next.BIGGER for f in faults):
         return None
     largest = max(faults, key=lambda f: f.failure.tokens[1] if f.failure.tokens else 0)
     if largest.failure.tokens is None:

@@ -118,6 +118,15 @@ def _credential(ask: Ask) -> Iterator[tuple[bytes, bytes]]:
         yield b"authorization", given[b"authorization"]
 
 
+#: The line with which Claude Code's system prompt begins. It differs between conversations and so defeats prefix caches.
+_ATTRIBUTION = "x-anthropic-billing-header"
+
+
+def unattributed(text: str) -> str:
+    """A text of the system prompt without the attribution line, which is for Anthropic alone."""
+    return text.partition("\n")[2] if text.startswith(_ATTRIBUTION) else text
+
+
 def message_id(ask: Ask) -> str:
     """The id of the message that answers this request."""
     return f"msg_{ask.request.id.removeprefix('req_')}"
@@ -125,7 +134,6 @@ def message_id(ask: Ask) -> str:
 
 def answer_cap(ask: Ask) -> int:
     """The longest answer to ask for, in tokens: what the client wants, within what is configured and was learned."""
-    settings = ask.provider.model(ask.candidate.model).settings
-    configured = settings.max_output_tokens or ask.provider.settings.max_output_tokens
+    configured = ask.provider.configured_output(ask.candidate.model)
     wanted: int = ask.request.body["max_tokens"]
     return min([wanted, *(limit for limit in (configured, ask.learned.cap) if limit is not None)])

@@ -17,7 +17,7 @@ from engine.config import ThinkingWish
 from transports._anthropic import AnthropicDecoder
 from transports._deferred import offered
 from transports._dialect import TooDeep as TooDeep
-from transports._dialect import Turn, answer_cap, head, message_id
+from transports._dialect import Turn, answer_cap, head, message_id, unattributed
 from transports._envelope import MARK_IN_BODY, opened
 
 #: The fields that every host on this wire is known to take.
@@ -45,8 +45,6 @@ LEAST_BUDGET = 1024
 _TOOL_FIELDS = ("name", "description", "input_schema", "cache_control")
 #: Blocks that only their own server understands.
 _FOREIGN_BLOCKS = frozenset(["server_tool_use", "container_upload", "mcp_tool_use", "search_result"])
-#: Claude Code's first system block. It differs between conversations and so defeats a host's prefix cache.
-_ATTRIBUTION = "x-anthropic-billing-header"
 
 #: Of the client's headers, those that Anthropic reads. Hosts that are not Anthropic get none.
 _FORWARDED = frozenset([b"x-app"])
@@ -155,10 +153,14 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
     Consecutive entries of one role are joined, so all tool results of a turn stand in one message.
     """
     out = {name: value for name, value in body.items() if name in FIELDS and name not in drop}
-    if str(out.get("system", "")).startswith(_ATTRIBUTION):
-        out.pop("system")
-    if isinstance(out.get("system"), list):
-        out["system"] = [b for b in out["system"] if not str(b.get("text", "")).startswith(_ATTRIBUTION)]
+    system = out.get("system")
+    if isinstance(system, str):
+        out["system"] = unattributed(system)
+    elif isinstance(system, list):
+        told = [{**b, "text": unattributed(b["text"])} if isinstance(b.get("text"), str) else b for b in system]
+        out["system"] = [b for b in told if b.get("text") != ""]
+    if not out.get("system"):
+        out.pop("system", None)
     if isinstance(out.get("tools"), list):
         out["tools"] = [
             {name: tool[name] for name in _TOOL_FIELDS if name in tool}

@@ -59,8 +59,12 @@ class Timeouts:
 
     def over(self, other: Timeouts) -> Timeouts:
         """These where they are given, `other`'s where not."""
-        given = {k: v for k, v in attrs.asdict(self).items() if v is not None}
-        return attrs.evolve(other, **given)
+        return Timeouts(
+            connect_s=other.connect_s if self.connect_s is None else self.connect_s,
+            write_s=other.write_s if self.write_s is None else self.write_s,
+            first_content_s=other.first_content_s if self.first_content_s is None else self.first_content_s,
+            idle_s=other.idle_s if self.idle_s is None else self.idle_s,
+        )
 
 
 #: How long a connection and each step of sending may take where nobody says otherwise.
@@ -200,10 +204,13 @@ class Provider:
         """The time limits for this model: its own, the provider's, the usual ones."""
         return self.model(model).settings.timeouts.over(self.settings.timeouts).over(DEFAULT_TIMEOUTS)
 
+    def configured_output(self, model: str) -> int | None:
+        """The longest answer that the configuration lets be asked for, in tokens; the model's own word stands."""
+        return self.model(model).settings.max_output_tokens or self.settings.max_output_tokens
+
     def max_output(self, model: str) -> int | None:
         """The longest answer to ask for, in tokens: the least of what the configuration and the catalogue say."""
-        row = self.model(model)
-        said = (row.settings.max_output_tokens or self.settings.max_output_tokens, row.capabilities.max_output)
+        said = (self.configured_output(model), self.model(model).capabilities.max_output)
         return min((tokens for tokens in said if tokens is not None), default=None)
 
 

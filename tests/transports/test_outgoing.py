@@ -293,6 +293,21 @@ class TestReduced:
         assert reduced(RICH, frozenset())["system"] == [RICH["system"][1]]
         assert reduced(body(system="be brief"), frozenset())["system"] == "be brief"
 
+    @pytest.mark.parametrize(
+        ("system", "left"),
+        [
+            ("x-anthropic-billing-header: cc_version=1;\nYou are careful.", "You are careful."),
+            (
+                [{"type": "text", "text": "x-anthropic-billing-header: a;\nBe brief."}],
+                [{"type": "text", "text": "Be brief."}],
+            ),
+            ("x-anthropic-billing-header: a;", None),
+        ],
+    )
+    def test_what_stands_behind_the_attribution_line_is_kept(self, system: Any, left: Any) -> None:
+        """A line goes, and not the prompt that it heads."""
+        assert reduced(body(system=system), frozenset()).get("system") == left
+
     def test_only_callable_tools_are_left(self) -> None:
         """Server tools and deferred ones go, and of the others the fields that all hosts know stay."""
         assert reduced(RICH, frozenset())["tools"] == [

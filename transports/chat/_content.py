@@ -16,10 +16,8 @@ import orjson
 from engine import JSON
 from engine.config import Accent
 from policies import Capabilities
-from transports._dialect import TooDeep
+from transports._dialect import TooDeep, unattributed
 
-#: Claude Code's first system block. It differs between conversations and so defeats a host's prefix cache.
-ATTRIBUTION = "x-anthropic-billing-header"
 #: Blocks that mean nothing outside Anthropic's own servers.
 _DROPPED = frozenset(["container_upload", "cache_control", "mid_conv_system"])
 #: Keys of blocks that say nothing to anybody else, at any depth.
@@ -177,12 +175,8 @@ def _texts_in(content: Any, depth: int) -> str:
 
 def system_text(system: Any) -> str:
     """The system prompt: its texts with a blank line between them, without the attribution."""
-    texts = (_unattributed(_string(block.get("text"))) for block in blocks_of(system))
+    texts = (unattributed(_string(block.get("text"))) for block in blocks_of(system))
     return "\n\n".join(text for text in texts if text.strip())
-
-
-def _unattributed(text: str) -> str:
-    return text.partition("\n")[2] if text.startswith(ATTRIBUTION) else text
 
 
 def word(value: Any) -> str:
