@@ -68,7 +68,7 @@ def exhausted(
     message = _explanation(plan, faults, skips)
     passed = (*plan.skipped, *skips)
     if not faults and passed and all(s.status == 413 for s in passed):
-        return _prompt_too_long(max(length[0], length[1] + 1), length[1])
+        return _prompt_too_long(*length)
     if not any(s.soft for s in passed) and all(f.failure.kind in _PERMANENT for f in faults):
         return _lasting(message, {_PERMANENT[f.failure.kind] for f in faults} | {s.status for s in passed if s.status})
     limited = all(f.failure.kind is FailureKind.RATE_LIMITED for f in faults)
@@ -127,8 +127,11 @@ def _too_long(faults: Sequence[Fault]) -> Refusal | None:
 
 
 def _prompt_too_long(needed: int, maximum: int) -> Refusal:
-    """In Anthropic's own words: Claude Code compacts the conversation when it reads exactly these."""
-    message = f"prompt is too long: {needed} tokens > {maximum} maximum"
+    """In Anthropic's own words: Claude Code compacts the conversation when it reads exactly these.
+
+    An estimate, or a prompt that leaves no room for its answer, may be below the maximum; what is said is not.
+    """
+    message = f"prompt is too long: {max(needed, maximum + 1)} tokens > {maximum} maximum"
     return Refusal(status=400, type=error_type(400), message=message)
 
 
