@@ -17,6 +17,7 @@ from transports.chat import ChatDecoder, Toolbox
 
 SCHEMA = {"type": "object", "properties": {"a": {}}, "required": []}
 DONE = b"data: [DONE]\n\n"
+ONE = '{"a":1}'  # arguments that the schema takes
 
 
 def toolbox(*names: str, accent: Accent | None = None, schema: dict[str, Any] | None = None) -> Toolbox:
@@ -106,6 +107,11 @@ def refusal_of(*parts: Any, done: bool = True, **settings: Any) -> str:
             said.add("")
     (only,) = said
     return only
+
+
+def kinds(found: Reading) -> list[str]:
+    """The types of its blocks, in order."""
+    return [block["type"] for block in found.blocks]
 
 
 def ids_of(found: Reading) -> list[str]:
