@@ -37,14 +37,13 @@ from engine.config import Config, Provider, check_exposure, load
 from engine.observers.recent import Recent
 from routes import Access, App, Desk, Front, hide_late_disconnect, people
 from transports import (
+    DIALECTS,
     Proxied,
     Rehearsal,
     StreamingTransport,
     WireHTTP,
     answering,
-    anthropic,
     load_catalogue,
-    openai_chat,
 )
 
 #: A reader that takes nothing for this long (ms) is dropped by the kernel, zero window included, where it can (Linux).
@@ -138,8 +137,7 @@ def build(
     http = StreamingTransport()
     ways = Proxied(http)
     transports: dict[str, Transport] = {
-        "anthropic": WireHTTP(ways.to, wall_s, anthropic),
-        "openai-chat": WireHTTP(ways.to, wall_s, openai_chat),
+        **{wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()},
         "rehearsal": Rehearsal(_advice(config)),
     }
 

@@ -1,9 +1,14 @@
 """Wire formats as machines without I/O, and the few files that touch sockets."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from engine.config import Wire
 from transports._anthropic import AnthropicDecoder as AnthropicDecoder
 from transports._anthropic import StreamError as StreamError
 from transports._catalogue import load_catalogue as load_catalogue
 from transports._classify import classify as classify
+from transports._dialect import Dialect as Dialect
 from transports._local import answering as answering
 from transports._outgoing import anthropic as anthropic
 from transports._proxied import Proxied as Proxied
@@ -17,3 +22,6 @@ from transports._wire import WireHTTP as WireHTTP
 from transports.chat import openai_chat as openai_chat
 from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport
+
+#: The dialects of HTTP, by wire.
+DIALECTS: Mapping[Wire, Dialect] = MappingProxyType({"anthropic": anthropic, "openai-chat": openai_chat})

@@ -8,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
-from hypothesis import settings
 
 from engine.config import Provider
 from engine.testing import Scenario, Script
 from policies import Policy
 from tests.engine.stage import MakeScenario, unsound
-
-settings.register_profile("hedgerow", deadline=None, max_examples=50)
-settings.load_profile("hedgerow")
 
 OURS = "internal error"
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container
-
 from engine import JSON, Ask
 from transports._dialect import Turn, head, message_id
-from transports.chat._content import written
 from transports.chat._decoder import ChatDecoder as ChatDecoder
 from transports.chat._encoder import OPTIONAL, body_of, cap_of
-from transports.chat._tools import Toolbox as Toolbox
-
-_TOOL_IDS = re.compile(rb'"id":\s?"([^"\\]{1,64})"')
+from transports.translate._ids import ids_in
+from transports.translate._texts import written
+from transports.translate._tools import Toolbox as Toolbox
 
 
 def openai_chat(ask: Ask) -> Turn:
@@ -27,7 +23,7 @@ def openai_chat(ask: Ask) -> Turn:
         model=ask.request.model,
         message_id=message_id(ask),
         estimate=ask.request.need.input_tokens,
-        taken=lambda: _ids_in(ask),
+        taken=lambda: ids_in(ask),
     )
     return Turn(
         url=ask.provider.url("messages"),
@@ -37,11 +33,6 @@ def openai_chat(ask: Ask) -> Turn:
         optional=_optional(body),
         max_tokens=cap_of(ask),
     )
-
-
-def _ids_in(ask: Ask) -> Container[str]:
-    """The tool ids that the conversation holds. Looked for in its bytes: ids have no escapes, and walking it is slow."""
-    return {found.decode("utf-8", "replace") for found in _TOOL_IDS.findall(ask.request.raw)}
 
 
 def _optional(body: JSON) -> frozenset[str]:

@@ -8,15 +8,16 @@ belongs to, everything is kept, and a call is looked at when the answer is over.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 import orjson
 
 from engine import JSON
-from transports.chat._chunk import written
-from transports.chat._pieces import Pieces
+from transports.translate._ids import sendable
+from transports.translate._pieces import Pieces
+from transports.translate._texts import well_written
 
 #: Calls in one answer. Parallel calls of one turn are a handful.
 MAX_CALLS = 128
@@ -194,31 +195,10 @@ class Calls:
 
 
 def _written(value: Any) -> str:
-    text = written(value)
+    text = well_written(value)
     if text is None:
         raise BadCalls("a tool call nested too deeply")
     return text.decode()
-
-
-def unique_ids(calls: Iterable[Call], taken: Container[str], prefix: str) -> list[str]:
-    """An id for each call: its own where it is one that Anthropic's wire takes and nobody has yet, else one made up."""
-    ids: list[str] = []
-    for number, call in enumerate(calls):
-        id = call.id if sendable(call.id) and not call.renamed else ""
-        tries = 0
-        while not id or id in taken or id in ids:
-            id = f"toolu_{prefix}_{number}" + (f"_{tries}" if tries else "")
-            tries += 1
-        ids.append(id)
-    return ids
-
-
-def sendable(id: str) -> bool:
-    """Whether an id may stand on Anthropic's wire, and on OpenAI's (at most 40 characters).
-
-    A bare number or a word such as `call` is no id: the next turn would bear it again.
-    """
-    return 8 <= len(id) <= 40 and id.isascii() and all(c.isalnum() or c in "_-" for c in id)
 
 
 def _id(value: Any) -> str:

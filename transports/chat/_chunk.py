@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal
-
-import orjson
+from typing import Any
 
 from engine import JSON
-
-Said = Literal["text", "thinking"]
+from transports.translate._writer import Said
 
 #: `finish_reason` -> Anthropic's stop reason. What is not here is a natural end.
 STOPS: Mapping[str, str] = MappingProxyType(
@@ -209,14 +206,6 @@ _CACHE_WRITTEN = (
     ("prompt_tokens_details", "cache_write_tokens"),  # OpenAI, OpenRouter
     ("prompt_tokens_details", "cache_creation_input_tokens"),  # Qwen
 )
-
-
-def written(value: Any) -> bytes | None:
-    """A value as JSON, where it can still be written some levels further down, in a conversation; else None."""
-    try:
-        return orjson.dumps([[[[[[[[value]]]]]]]])[8:-8]
-    except orjson.JSONEncodeError:
-        return None
 
 
 def _first_count(usage: JSON, paths: tuple[tuple[str, ...], ...]) -> int:

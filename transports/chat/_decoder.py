@@ -9,7 +9,6 @@ finish reason makes an end an end. Sans-I/O.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container
 
 import orjson
@@ -19,8 +18,7 @@ from engine.config import Accent
 from transports._anthropic import MAX_WAITING_BYTES, StreamError
 from transports._envelope import seal
 from transports._sse import Frame, SSEDecoder, split
-from transports.chat import _arguments
-from transports.chat._calls import BadCalls, Call, Calls, unique_ids
+from transports.chat._calls import BadCalls, Call, Calls
 from transports.chat._chunk import (
     FAILED,
     STOPS,
@@ -36,20 +34,21 @@ from transports.chat._chunk import (
     stop_sequence_of,
     tokens_of,
     usage_in,
-    written,
 )
 from transports.chat._details import Details
-from transports.chat._think import ThinkSplitter
-from transports.chat._tools import Toolbox
-from transports.chat._writer import Writer
+from transports.translate._arguments import plain
+from transports.translate._checked import arguments_json
+from transports.translate._ids import unique_ids
+from transports.translate._message import head_of, with_estimates
+from transports.translate._texts import well_written
+from transports.translate._think import ThinkSplitter
+from transports.translate._tools import Toolbox
+from transports.translate._writer import Writer
 
 #: Stop reasons under which calls may have been cut off.
 _CUT = frozenset(["max_tokens", "model_context_window_exceeded", "refusal"])
 #: What a tool's schema has that takes arguments at all.
 _TAKING = ("properties", "required", "patternProperties", "$ref", "allOf", "anyOf", "oneOf")
-#: Bytes of text a token, where the host counts nothing.
-_BYTES_PER_TOKEN = 4
-_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]", re.ASCII)
 
 
 class _Unreadable(StreamError):
@@ -224,17 +223,7 @@ class ChatDecoder:
     def _head(self) -> StreamEvent:
         """`message_start`, with the best count of input that there is yet: a zero would break the client's meter."""
         usage, estimated = self._tokens()
-        message: JSON = {
-            "id": self._message_id,
-            "type": "message",
-            "role": "assistant",
-            "model": self._model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": {**usage, "output_tokens": min(usage["output_tokens"], 1)},
-        }
-        return event({"type": "message_start", "message": message}, estimated=estimated)
+        return head_of(self._message_id, self._model, usage, estimated=estimated)
 
     def _signature(self, thought: str) -> str:
         return seal(self._author, self._details.state(thought))
@@ -243,7 +232,7 @@ class ChatDecoder:
         self._done = True
         # The provider's whole object is kept for those who judge it; the client is told the text.
         told = error_event("api_error", error["message"])
-        if written(error) is None:
+        if well_written(error) is None:
             error = {"message": error["message"]}
         self._writer.fail(StreamEvent(told.kind, told.raw, {**told.payload, "upstream": error}))
 
@@ -260,8 +249,8 @@ class ChatDecoder:
         calls = [call for call, _ in checked]
         if state := self._details.unsealed(calls if self._accent.thought_signatures else ()):
             self._writer.whole({"type": "redacted_thinking", "data": seal(self._author, state)}, content=True)
-        prefix = _NOT_IN_IDS.sub("", self._message_id.removeprefix("msg_"))[:24]
-        ids = unique_ids(calls, self._taken() if calls else (), prefix)
+        given = ["" if call.renamed else call.id for call in calls]
+        ids = unique_ids(given, self._taken() if calls else (), self._message_id)
         for id, (call, arguments) in zip(ids, checked, strict=True):
             self._writer.call(id, self._toolbox.name_of(call.name), arguments)
         if not calls and reason == "tool_use":
@@ -288,46 +277,25 @@ class ChatDecoder:
         found: list[tuple[Call, str]] = []
         for call in calls:
             text = call.arguments.strip()
-            whole = _arguments.plain(text) is not None and bool(call.name)
+            whole = plain(text) is not None and bool(call.name)
             # Without arguments the last call may have been cut right behind its name: unless its tool needs none.
             bare = call is calls[-1] and not text and not self._needs_nothing(call.name)
             if cut and (not whole or bare):
                 continue
             if not call.name:
                 raise StreamError("a tool call without a name")
-            found.append((call, self._arguments(call.name, text)))
+            # An end that nobody gave a reason for may be a cut, so what is not JSON then stays what it is.
+            found.append((call, arguments_json(self._toolbox, call.name, text, mend=bool(self._finish))))
         return found
 
     def _needs_nothing(self, name: str) -> bool:
         schema = self._toolbox.schema_of(name)
         return schema is not None and not any(schema.get(part) for part in _TAKING)
 
-    def _arguments(self, name: str, text: str) -> str:
-        """A call's arguments as the JSON of an object, as they came where they need no repair. Raises StreamError."""
-        given = _arguments.plain(text)
-        plain = given is not None
-        if given is None and self._finish:  # an end that nobody gave a reason for may be a cut
-            given = _arguments.repaired(text, None)
-        if given is None:
-            raise StreamError(f"the arguments of a call of {name[:64]} are not JSON")
-        back = self._toolbox.arguments_back(name, given)
-        as_json = written(back)
-        if as_json is None:
-            raise StreamError(f"the arguments of a call of {name[:64]} are nested too deeply")
-        if plain:
-            return text if given and back is given else as_json.decode()
-        if not _arguments.fits(back, self._toolbox.schema_of(name)):
-            raise StreamError(f"the arguments of a call of {name[:64]} are not JSON, nor nearly what its schema says")
-        return as_json.decode()
-
     def _tokens(self) -> tuple[JSON, bool]:
         """The usage so far, and whether any of it is an estimate: of hosts that count nothing, or say zero."""
-        usage, estimated = tokens_of(self._usage, reasoning_beside=self._accent.reasoning_beside), False
-        if not any(usage[name] for name in usage if name != "output_tokens"):
-            usage["input_tokens"], estimated = self._estimate, True
-        if not usage["output_tokens"] and self._writer.size:
-            usage["output_tokens"], estimated = -(-self._writer.size // _BYTES_PER_TOKEN), True
-        return usage, estimated
+        usage = tokens_of(self._usage, reasoning_beside=self._accent.reasoning_beside)
+        return with_estimates(usage, prompt=self._estimate, written=self._writer.size)
 
 
 def _parsed(frame: Frame) -> JSON:

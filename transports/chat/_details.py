@@ -14,7 +14,7 @@ import attrs
 
 from engine import JSON
 from transports.chat._calls import Call
-from transports.chat._chunk import written
+from transports.translate._texts import well_written
 
 #: Parts of a detail that come in fragments and are joined.
 _JOINED = ("text", "summary", "data", "signature")
@@ -95,5 +95,5 @@ class Details:
 
 
 def _size_of(value: Any) -> int:
-    text = written(value)
+    text = well_written(value)
     return MAX_BYTES + 1 if text is None else len(text)  # nested too deeply to be sent back

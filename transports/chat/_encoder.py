@@ -15,10 +15,10 @@ import attrs
 from engine import JSON, Ask
 from engine.config import Accent, CapField, Choice, Thinking
 from transports._dialect import answer_cap
-from transports.chat._content import system_text, word, written
-from transports.chat._effort import USUAL_SWITCH, Wanted, merge, switched, thinks, wanted
 from transports.chat._history import History
-from transports.chat._tools import Toolbox, sendable_name
+from transports.translate._effort import USUAL_SWITCH, Wanted, merge, switched, thinks, wanted
+from transports.translate._texts import system_text, word, written
+from transports.translate._tools import Toolbox, sendable_name
 
 #: Room that is left between a prompt, its answer and the end of the window, in tokens: estimates are rough.
 WINDOW_MARGIN = 256

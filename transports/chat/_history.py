@@ -20,25 +20,18 @@ from engine import JSON
 from engine.config import Accent
 from policies import Capabilities
 from transports._envelope import opened
-from transports.chat._content import INTERRUPTED, Reader, blocks_of, is_silent, text_of, word, written
-from transports.chat._tools import Toolbox, sendable_name
+from transports.chat._content import Reader
+from transports.translate._texts import INTERRUPTED, text_of, word, written
+from transports.translate._tools import Toolbox, sendable_name
+from transports.translate._turns import Turn, answered, distinct, turns
 
 _BRIDGE = "Understood."
 _GO_ON = "Continue exactly where your last message stopped. Do not repeat any of it."
 _BEGINNING = "(the conversation begins with an answer)"
 _NOTHING = "…"
-_THOUGHTS = ("thinking", "redacted_thinking")
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}", re.ASCII)
 #: Asks Gemini to do without the signature that a call from elsewhere cannot have.
 _NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
-
-
-@attrs.define(eq=False)
-class _Turn:
-    """Everything that one side says before the other does."""
-
-    role: str
-    blocks: list[JSON] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -56,7 +49,7 @@ class History:
         out: list[JSON] = []
         calls: list[tuple[str, str]] = []  # ids of the last assistant turn's calls, theirs and the host's
         made = 0
-        for turn in _turns(messages):
+        for turn in turns(messages):
             if turn.role == "assistant":
                 message, calls = self._assistant(turn, made)
                 made += len(calls)
@@ -71,12 +64,12 @@ class History:
 
     # One turn.
 
-    def _assistant(self, turn: _Turn, made: int) -> tuple[JSON, list[tuple[str, str]]]:
+    def _assistant(self, turn: Turn, made: int) -> tuple[JSON, list[tuple[str, str]]]:
         texts = [text_of(block) for block in turn.blocks if block.get("type") != "tool_use"]
         used = [block for block in turn.blocks if block.get("type") == "tool_use"]
         text = "\n\n".join(text for text in texts if text.strip())
         theirs = [word(block.get("id")) for block in used]
-        ids = [self._id(id, made + n, used[n]) for n, id in enumerate(_distinct(theirs))]
+        ids = [self._id(id, made + n, used[n]) for n, id in enumerate(distinct(theirs))]
         message: JSON = {"role": "assistant", "content": text}
         if used:
             message["tool_calls"] = [self._call(block, id) for block, id in zip(used, ids, strict=True)]
@@ -94,24 +87,17 @@ class History:
         text = written(arguments).decode()
         return {"id": id, "type": "function", "function": {"name": sendable_name(name), "arguments": text}}
 
-    def _user(self, turn: _Turn, calls: list[tuple[str, str]]) -> Iterator[JSON]:
+    def _user(self, turn: Turn, calls: list[tuple[str, str]]) -> Iterator[JSON]:
         """Results first, in the order of the calls; then what a tool message cannot hold; then the user's own words."""
         reader = Reader(self.accent, self.can)
-        results: list[JSON | None] = [None] * len(calls)
+        results, rest = answered(turn.blocks, [theirs for theirs, _ in calls])
         parts: list[JSON] = []
-        for block in turn.blocks:
-            if block.get("type") != "tool_result":
-                part = reader.part(block)
-                parts += [part] if part else []
-                continue
-            id = word(block.get("tool_use_id"))
-            # Of two calls with one id the first result is the first's.
-            place = next((n for n, (theirs, _) in enumerate(calls) if theirs == id and results[n] is None), None)
-            if place is not None:
-                results[place] = block
-            else:
+        for block in rest:
+            if block.get("type") == "tool_result":
                 text, shown = reader.result(block, 1)
                 parts += [{"type": "text", "text": f"[result of an earlier tool call]\n{text}"}, *shown]
+            elif part := reader.part(block):
+                parts.append(part)
         below: list[JSON] = []
         answers: list[JSON] = []
         for number, ((_, id), result) in enumerate(zip(calls, results, strict=True), start=1):
@@ -215,39 +201,8 @@ class History:
         return id if _TOOL_ID.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
 
 
-def _turns(messages: list[JSON]) -> Iterator[_Turn]:
-    """User and assistant in turn, silent blocks left out; an entry of role `system` is the user's, where it stands.
-
-    A turn of the assistant that says nothing and calls nothing is no turn.
-    """
-    pending: _Turn | None = None
-    for message in messages:
-        role = "assistant" if message.get("role") == "assistant" else "user"
-        blocks = [b for b in blocks_of(message.get("content")) if b.get("type") in _THOUGHTS or not is_silent(b)]
-        if all(block.get("type") in _THOUGHTS for block in blocks):
-            continue
-        if pending is not None and pending.role == role:
-            pending.blocks += blocks
-        else:
-            if pending is not None:
-                yield pending
-            pending = _Turn(role, blocks)
-    if pending is not None:
-        yield pending
-
-
 def _objects(value: Any) -> list[JSON]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _distinct(ids: list[str]) -> list[str]:
-    """The ids of one turn, no two alike: a client may send two calls under one id, and no host takes them."""
-    out: list[str] = []
-    for number, id in enumerate(ids):
-        while id in out:
-            id = f"{id}#{number}"
-        out.append(id)
-    return out
 
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

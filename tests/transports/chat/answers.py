@@ -125,7 +125,7 @@ def _speech(draw: st.DrawFn, answer: Answer) -> tuple[list[dict[str, Any]], str]
         and all(kind == "text" for kind, _ in answer.said[1:])
         and "</think>" not in first[1]
         and not first[1].startswith("\n")
-        and not answer.joined("text").startswith(tuple(" \n\u2028"))
+        and not answer.joined("text")[:1].isspace()
         and draw(st.booleans())
     )
     if tagged:

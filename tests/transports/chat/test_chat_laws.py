@@ -26,7 +26,7 @@ from tests.transports.chat.rules import faults
 from transports._dialect import TooDeep
 from transports.chat import openai_chat
 from transports.chat._encoder import OPTIONAL
-from transports.chat._schemas import fitted
+from transports.translate._schemas import fitted
 
 LAW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.chat._pieces import Pieces
+from transports.translate._pieces import Pieces
 
 STRINGS = st.text(alphabet='a"\\\\{}[], \n', max_size=6)
 VALUES = st.recursive(STRINGS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(STRINGS, inner, max_size=3))

@@ -8,12 +8,14 @@ for a block goes out as one delta. Text and thinking are written as they come, e
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import attrs
 import orjson
 
 from engine import JSON, MESSAGE_STOP, PROGRESS, Kind, StreamEvent, block_stop, event
-from transports.chat._chunk import Said
+
+Said = Literal["text", "thinking"]
 
 _DELTA = {
     "text": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'

@@ -17,7 +17,7 @@ import attrs
 import orjson
 
 from engine import JSON
-from transports.chat._subschemas import MAX_DEPTH, referred
+from transports.translate._subschemas import MAX_DEPTH, referred
 
 #: References are written out until a schema has so many parts.
 MAX_PARTS = 400

@@ -15,8 +15,8 @@ import attrs
 from engine import JSON
 from engine.config import Accent
 from transports._deferred import offered
-from transports.chat._aliases import has_alias, restored
-from transports.chat._schemas import fitted
+from transports.translate._aliases import has_alias, restored
+from transports.translate._schemas import fitted
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]", re.ASCII)

@@ -12,8 +12,8 @@ from engine.config import Accent, SchemaProfile
 from tests.transports.asks import body
 from tests.transports.chat.hosts import said, sent
 from transports.chat import Toolbox
-from transports.chat._aliases import has_alias, restored
-from transports.chat._schemas import fitted
+from transports.translate._aliases import has_alias, restored
+from transports.translate._schemas import fitted
 
 Schema = dict[str, Any]
 STRING: Schema = {"type": "string"}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from engine import JSON
-from transports.chat._subschemas import referred, within
+from transports.translate._subschemas import referred, within
 
 RESERVED, ALIAS = "type", "type_"
 #: Arguments nested deeper are left as they are: deeper is no tool call.

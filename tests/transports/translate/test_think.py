@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.chat._think import TAGS, ThinkSplitter
+from transports.translate._think import TAGS, ThinkSplitter
 
 
 def split(texts: list[str], *, implied: bool = False) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transports.chat._arguments import fits, plain, repaired
+from transports.translate._arguments import fits, plain, repaired
 
 SCALARS = (
     st.none()

@@ -14,9 +14,9 @@ from types import MappingProxyType
 
 from engine import JSON
 from engine.config import SchemaProfile
-from transports.chat._aliases import renamed
-from transports.chat._openapi import merged, openapi
-from transports.chat._subschemas import LISTS, MAPS, SINGLE, referred, walked
+from transports.translate._aliases import renamed
+from transports.translate._openapi import merged, openapi
+from transports.translate._subschemas import LISTS, MAPS, SINGLE, referred, walked
 
 #: What no host takes at the root of a tool's parameters, which are an object and nothing else.
 _NOT_AT_THE_ROOT = frozenset(["$ref", "allOf", "anyOf", "oneOf", "enum", "const", "not", "if", "then", "else"])

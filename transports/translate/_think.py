@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from transports.chat._chunk import Said
+from transports.translate._writer import Said
 
 #: Opening and closing tags. Magistral writes the last pair.
 TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"), ("[THINK]", "[/THINK]"))
