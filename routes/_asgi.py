@@ -20,6 +20,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 
+#: How long a body that nobody reads is thrown away behind its answer, in seconds.
+LINGER_S = 2.0
+
+
 class ClientGone(Exception):
     """The client left before its request was complete."""
 
@@ -36,24 +40,41 @@ async def answer(
     send: Send, status: int, body: bytes, headers: Headers, *, content_type: bytes = b"application/json"
 ) -> None:
     """One whole response. A body of nothing has no content type; a 204 has no length either."""
+    await _show(send, status, body, headers, content_type, more_body=False)
+
+
+async def answer_unread(receive: Receive, send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """One whole response to a request whose body nobody will read.
+
+    Closed with an unread body on the way, a connection is reset, and the answer is lost to a client that is still sending.
+    So what comes is thrown away until the client has read that it may stop, or `LINGER_S` are over.
+    """
+    async with trio.open_nursery() as nursery:
+        over = trio.Event()
+        nursery.start_soon(_drain, receive, over)
+        await _show(send, status, body, headers, b"application/json", more_body=True)
+        with trio.move_on_after(LINGER_S):
+            await over.wait()
+        await send({"type": "http.response.body", "body": b""})
+        nursery.cancel_scope.cancel()
+
+
+async def _show(
+    send: Send, status: int, body: bytes, headers: Headers, content_type: bytes, *, more_body: bool
+) -> None:
     fixed = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
     if body:
         fixed.append((b"content-type", content_type))
     await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": more_body})
 
 
-async def answer_unread(receive: Receive, send: Send, status: int, body: bytes, headers: Headers) -> None:
-    """One whole response to a request whose body nobody will read."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_drain, receive)
-        await answer(send, status, body, headers)
-        nursery.cancel_scope.cancel()
-
-
-async def _drain(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _drain(receive: Receive, over: trio.Event) -> None:
+    """Throw away what comes. `over` is set when all of the body is here, or the client has left."""
+    while (message := await receive())["type"] != "http.disconnect":
+        if not message.get("more_body"):
+            over.set()
+    over.set()
 
 
 async def read_body(receive: Receive, *, limit: int, within_s: float, took: Callable[[int], None]) -> bytes:

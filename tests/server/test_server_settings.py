@@ -104,9 +104,12 @@ class TestBodies:
         async with serving(rehearsing(server=Server(max_body_bytes=1000))) as running:
             stream = await running.connect()
             with trio.fail_after(5):
-                with pytest.raises(trio.BrokenResourceError):
+                with suppress(trio.BrokenResourceError):
                     await stream.send_all(posted(b"x" * 30_000_000))
-                assert b"request_too_large" in await read_to_end(stream)
+                answer = b""
+                while b"request_too_large" not in answer:
+                    assert (more := await stream.receive_some(65536)), "closed without an answer"
+                    answer += more
 
     async def test_thirty_megabytes_pass(self) -> None:
         """A body with images; Claude Code sends them up to 32 MB."""
