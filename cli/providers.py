@@ -68,11 +68,12 @@ def providers() -> None:
 @json_option
 @config_option
 def list_(term: str, usable: bool, as_json: bool, config: str | None) -> None:
-    """All providers; TERM narrows them to those whose id, name, alias or variable holds it."""
+    """All providers, usable ones first; TERM narrows them to those whose id, name, alias or variable holds it."""
     with _mistakes():
         chosen, catalogue = _read(config)
     told = [facts_of(provider, catalogue.providers.get(provider.id)) for provider in chosen.providers.values()]
     told = [row for row in told if term.lower() in row.sought and (row.usable or not usable)]
+    told.sort(key=lambda row: not row.usable)
     if as_json:
         _print_json([row.summary() for row in told])
         return

@@ -15,6 +15,7 @@ from transports._local import answering as answering
 from transports._models import ListedModel as ListedModel
 from transports._outgoing import anthropic as anthropic
 from transports._proxied import Proxied as Proxied
+from transports._readable import Readable as Readable
 from transports._rehearsal import FAULTS as FAULTS
 from transports._rehearsal import Rehearsal as Rehearsal
 from transports._rehearsal import Script as Script

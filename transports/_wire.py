@@ -27,6 +27,7 @@ from transports._anthropic import StreamError
 from transports._classify import MAX_ERROR_BYTES, classify, classify_in_stream
 from transports._dialect import Decoder, Dialect, TooDeep, Turn, client_credentials
 from transports._keys import Keys
+from transports._readable import Readable
 from transports._sse import SSEError
 
 #: How long the body of an error may take, in seconds; its status alone says enough.
@@ -152,12 +153,14 @@ class WireHTTP:
     http: Callable[[Provider], httpx.AsyncBaseTransport]
     wall_s: Callable[[], float]
     dialect: Dialect
+    #: Has the texts of documents for those that cannot take them; one for all wires keeps each text once.
+    readable: Readable = attrs.field(factory=Readable)
 
     @asynccontextmanager
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
         """Send and await the head. Raises AttemptError for whatever is not the beginning of an answer."""
         keys = Keys.of(ask.provider, model=ask.candidate.model, key=ask.key, passed_on=client_credentials(ask))
-        turn = self._turn(ask)
+        turn = await self._turn(ask)
         try:
             response = await self.http(ask.provider).handle_async_request(_request(ask, turn))
         except _CAUGHT as error:
@@ -174,9 +177,9 @@ class WireHTTP:
         finally:
             await response.stream.aclose()  # type: ignore[union-attr]
 
-    def _turn(self, ask: Ask) -> Turn:
+    async def _turn(self, ask: Ask) -> Turn:
         try:
-            return self.dialect(ask)
+            return self.dialect(await self.readable.made(ask))
         except TooDeep as error:
             raise AttemptError(Failure(kind=FailureKind.CLIENT, message=str(error), status=400)) from error
         except ValueError as error:

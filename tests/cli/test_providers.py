@@ -147,10 +147,10 @@ class TestList:
         }
 
     def test_providers_of_the_file_are_among_them(self, config: str) -> None:
-        """First, as in the file."""
-        result = run("--config", config)
-        assert lines(result)["mine"].endswith("MINE_KEY is not set")
-        assert result.stdout.splitlines()[1].startswith("mine")
+        """Usable ones first, and among those the ones of the file."""
+        assert lines(run("--config", config))["mine"].endswith("MINE_KEY is not set")
+        result = run("--config", config, GROQ_API_KEY=KEY, MINE_KEY=KEY)
+        assert list(lines(result))[:4] == ["id", "mine", "groq", "rehearsal"]
 
     def test_a_mistake_in_the_file_is_told_with_its_place(self, tmp_path: Path) -> None:
         """And ends with 2."""

@@ -315,23 +315,10 @@ _VALUES = st.recursive(
     max_leaves=12,
 )
 _FIELDS = st.sampled_from(
-    [
-        "id",
-        "name",
-        "key",
-        "context_length",
-        "max_tokens",
-        "pricing",
-        "capabilities",
-        "providers",
-        "architecture",
-        "loaded_instances",
-        "limits",
-        "meta",
-        "supported_parameters",
-        "supports_tools",
-        "thinking",
-    ]
+    (
+        *("id", "name", "key", "context_length", "max_tokens", "pricing", "capabilities", "providers", "architecture"),
+        *("loaded_instances", "limits", "meta", "supported_parameters", "supports_tools", "thinking"),
+    )
 )
 
 
