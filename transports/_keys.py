@@ -1,7 +1,8 @@
-"""The keys of one provider, struck out of whatever it says.
+"""What a provider says of a failure, cleared of the keys it was sent.
 
-A provider's error may quote the key it was sent, and errors are shown, logged and passed on. Cutting them short would leave
-half a key, and leaving them out would leave nobody the wiser; so they are told, with a word in each key's place.
+An error may quote the key that came with the request. Nobody to the left of here knows keys, so a text that is let through
+is in the log, in the account of the request and on the client's screen. The exchanges of every wire ask here before they
+hand a word on.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from urllib.parse import unquote, urlsplit
 import attrs
 import orjson
 
-from engine import AttemptError, Failure, StreamEvent, event
-from engine.config import Provider, Secret
-from transports._classify import MAX_TEXT
+from engine import Ask, AttemptError, Failure, Kind, StreamEvent, event
+from engine.config import Provider
+from transports._classify import MAX_TEXT, classify_in_stream
+from transports._dialect import client_credentials
 
 #: What stands in a provider's text where it quoted a key.
 KEY = "[key]"
@@ -41,19 +43,16 @@ class Keys:
     _values: tuple[str, ...] = attrs.field(repr=False)
 
     @classmethod
-    def of(
-        cls,
-        provider: Provider,
-        *,
-        model: str = "",
-        key: Secret | None = None,
-        passed_on: Iterable[tuple[bytes, bytes]] = (),
-    ) -> Keys:
-        """All that is secret in a request to this provider: its keys, `key` among them, its headers for this model, and the
-        client's credentials that are passed on.
-        """
-        whole = {one.reveal() for one in (key, *provider.keys) if one is not None}
-        whole |= {value.decode("latin-1") for _, value in passed_on}
+    def of(cls, ask: Ask) -> Keys:
+        """Those of one exchange: the client's credentials, where they are passed on, among them."""
+        passed_on = (value.decode("latin-1") for _, value in client_credentials(ask))
+        own = (ask.key.reveal(),) if ask.key is not None else ()
+        return cls.of_provider(ask.provider, ask.candidate.model, (*own, *passed_on))
+
+    @classmethod
+    def of_provider(cls, provider: Provider, model: str = "", others: Iterable[str] = ()) -> Keys:
+        """All that a provider is sent and nobody may see: its keys, secrets in its headers and its proxy's, and `others`."""
+        whole = {*others, *(key.reveal() for key in provider.keys)}
         whole |= {value for _, value in provider.headers_for(model) if len(value) >= _A_SECRETS_LENGTH}
         if provider.proxy is not None:
             whole |= _credentials_in(provider.proxy.reveal())
@@ -85,3 +84,17 @@ class Keys:
 
     def struck_from_event(self, told: StreamEvent) -> StreamEvent:
         return event(orjson.loads(self.struck_from(orjson.dumps(told.payload).decode())))
+
+    def judged(self, events: list[StreamEvent], began: bool) -> list[StreamEvent]:
+        """The events of one read, of which an `error` is the last there is. `began`: something was given out before.
+
+        One that comes before anything else is a refusal with the wrong status, and means what its text says: then this
+        raises AttemptError.
+        """
+        if not events or events[-1].kind is not Kind.ERROR:
+            return events
+        told = self.struck_from_event(events[-1])
+        if not began and not any(e.content for e in events):
+            raise AttemptError(classify_in_stream(told.payload))
+        told.payload.pop("upstream", None)
+        return [*events[:-1], event(told.payload)]

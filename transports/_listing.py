@@ -50,7 +50,7 @@ async def list_models(
         raise ListingFailed(provider.unusable_because)
     if "models" not in provider.paths:
         raise ListingFailed(f"there is no list of models on the wire {provider.wire}")
-    keys = Keys.of(provider)
+    keys = Keys.of_provider(provider)
     found: dict[str, ListedModel] = {}
     more: Mapping[str, str] = _PAGE_SIZE.get(provider.wire, {}) if not _is_elsewhere(provider) else {}
     with trio.move_on_after(PATIENCE_S) as scope:

@@ -4,8 +4,7 @@ A status of 200 is not yet an answer: it may hold an HTML page of a captive port
 JSON message where a stream was asked for. And every library below has its own exceptions. Both are settled here, so that
 an attempt sees batches of events or one `AttemptError`.
 
-A provider's error may quote the key it was sent. Nobody to the left of here knows keys, so whatever a provider says of a
-failure is cleared of them here (see `_keys`), before it is cut to a length that might leave half of one.
+Whatever a provider says of a failure is cleared of keys here, before it is cut to a length that might leave half of one.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ import httpx
 import orjson
 import trio
 
-from engine import Ask, AttemptError, Failure, Kind, StreamEvent, event
+from engine import Ask, AttemptError, Failure, Kind, StreamEvent
 from engine.config import Provider
 from policies import FailureKind
 from transports._anthropic import StreamError
 from transports._classify import MAX_ERROR_BYTES, classify, classify_in_stream
-from transports._dialect import Decoder, Dialect, TooDeep, Turn, client_credentials
+from transports._dialect import Decoder, Dialect, TooDeep, Turn
 from transports._keys import Keys
 from transports._readable import Readable
 from transports._sse import SSEError
@@ -38,7 +37,6 @@ LAST_CHUNK_S = 0.25
 AFTER_END_S = 3.0
 #: The largest JSON answer that is read where a stream was asked for, in bytes. Parsed it takes many times as much.
 MAX_WHOLE_BYTES = 16 * 1024 * 1024
-
 #: Library exception -> failure. The first row that matches holds.
 _EXCEPTIONS: tuple[tuple[type[Exception], FailureKind], ...] = (
     (httpx.ConnectTimeout, FailureKind.CONNECT_TIMEOUT),
@@ -98,8 +96,8 @@ class HTTPExchange:
             chunk = await self._next()
             if chunk is None:
                 self._over = True
-                return self._judged(self._decoder.finish(), began) or None
-            return self._judged(self._decoder.feed(chunk), began)
+                return self._keys.judged(self._decoder.finish(), began) or None
+            return self._keys.judged(self._decoder.feed(chunk), began)
         except _CAUGHT as error:
             raise self._keys.struck_from_error(failure_of(error)) from error
 
@@ -117,19 +115,6 @@ class HTTPExchange:
             except httpx.HTTPError:
                 return None
         return chunk
-
-    def _judged(self, events: list[StreamEvent], began: bool) -> list[StreamEvent]:
-        """The events, of which an `error` is the last there is.
-
-        One that comes before anything else is a refusal with the wrong status, and means what its text says.
-        """
-        if not events or events[-1].kind is not Kind.ERROR:
-            return events
-        told = self._keys.struck_from_event(events[-1])
-        if not began and not any(e.content for e in events):
-            raise AttemptError(classify_in_stream(told.payload))
-        told.payload.pop("upstream", None)
-        return [*events[:-1], event(told.payload)]
 
     async def drain(self) -> None:
         """Read what is left after a whole message, briefly: usually the final empty chunk.
@@ -159,7 +144,7 @@ class WireHTTP:
     @asynccontextmanager
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
         """Send and await the head. Raises AttemptError for whatever is not the beginning of an answer."""
-        keys = Keys.of(ask.provider, model=ask.candidate.model, key=ask.key, passed_on=client_credentials(ask))
+        keys = Keys.of(ask)
         turn = await self._turn(ask)
         try:
             response = await self.http(ask.provider).handle_async_request(_request(ask, turn))
