@@ -49,11 +49,15 @@ _TAKES: Mapping[Wire, bool] = MappingProxyType({"gemini": True, "ollama": False,
 
 @attrs.frozen
 class Paper:
-    """A document that comes as a file: what names it among all (a digest), its kind, and its content in base64."""
+    """A document that comes as a file: its kind, and its content in base64. The same content is the same paper."""
 
-    digest: str
     media_type: str
     data: str = attrs.field(repr=False)
+
+    def digest(self) -> str:
+        """What names it among all papers; some milliseconds for a large one."""
+        whole = f"{self.media_type}\n{self.data}".encode("utf-8", "replace")
+        return hashlib.blake2b(whole, digest_size=16).hexdigest()
 
     @property
     def is_pdf(self) -> bool:
@@ -73,14 +77,12 @@ def paper_of(block: Any) -> Paper | None:
     if not isinstance(source, dict) or source.get("type") != "base64" or not isinstance(source.get("data"), str):
         return None
     media_type = word(source.get("media_type")).partition(";")[0].strip().lower() or PDF
-    digest = hashlib.blake2b(f"{media_type}\n{source['data']}".encode("utf-8", "replace"), digest_size=16).hexdigest()
-    return Paper(digest, media_type, source["data"])
+    return Paper(media_type, source["data"])
 
 
-def papers_in(body: JSON) -> dict[str, Paper]:
-    """All files in a body, those in tool results included, by their digests."""
-    found = filter(None, map(paper_of, _documents(body.get("messages"), 0)))
-    return {paper.digest: paper for paper in found}
+def papers_in(body: JSON) -> list[Paper]:
+    """All files in a body, each once, those in tool results included."""
+    return list(dict.fromkeys(filter(None, map(paper_of, _documents(body.get("messages"), 0)))))
 
 
 def _documents(content: Any, depth: int) -> Iterator[JSON]:
@@ -103,7 +105,7 @@ def plain_text(paper: Paper) -> str | None:
 _TEXTS = frozenset(["application/json", "application/xml", "application/yaml", "application/toml", "application/x-sh"])
 
 
-def with_texts(body: JSON, texts: Mapping[str, str], *, in_words: bool) -> JSON:
+def with_texts(body: JSON, texts: Mapping[Paper, str], *, in_words: bool) -> JSON:
     """The body with each of these files as a document of text; `in_words`: every document as a text block.
 
     What has no text stays as it is, and so does all that holds no document: it is not copied.
@@ -111,8 +113,8 @@ def with_texts(body: JSON, texts: Mapping[str, str], *, in_words: bool) -> JSON:
 
     def told(block: JSON) -> JSON:
         paper = paper_of(block)
-        if paper is not None and paper.digest in texts:
-            source = {"type": "text", "media_type": "text/plain", "data": texts[paper.digest]}
+        if paper is not None and paper in texts:
+            source = {"type": "text", "media_type": "text/plain", "data": texts[paper]}
             block = {**block, "source": source}
         if not in_words:
             return block

@@ -11,10 +11,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import orjson
@@ -23,6 +23,9 @@ import trio
 from engine import Ask
 from transports._dialect import TooDeep
 from transports._papers import Paper, papers_in, plain_text, takes_documents, with_texts
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 #: How long one document may take, in seconds.
 PATIENCE_S = 20.0
@@ -57,16 +60,16 @@ class Readable:
             return ask
         if takes and ask.provider.wire == "anthropic":
             return ask
-        papers = await _found(ask)
-        texts: dict[str, str] = {}
-        for number, paper in enumerate(papers.values()):
+        small = len(ask.request.raw) < _LARGE
+        texts: dict[Paper, str] = {}
+        for number, paper in enumerate(await _aside(papers_in, ask.request.body, small)):
             if takes and paper.is_pdf:
                 continue
-            text = plain_text(paper)
+            text = await _aside(plain_text, paper, small)
             if text is None and paper.is_pdf:
                 text = await self.text(paper) if number < MAX_PAPERS else "(too many documents: this one was not read)"
             if text is not None:
-                texts[paper.digest] = text
+                texts[paper] = text
         body = with_texts(ask.request.body, texts, in_words=ask.provider.wire == "anthropic")
         try:
             raw = orjson.dumps(body)
@@ -76,14 +79,15 @@ class Readable:
 
     async def text(self, paper: Paper) -> str:
         """What a PDF says, or in a sentence why nobody can tell. Whoever else asks for it meanwhile waits for the same."""
-        async with self._alone(paper.digest):
-            kept = self._kept.get(paper.digest)
+        digest = await _aside(Paper.digest, paper, len(paper.data) < _LARGE)
+        async with self._alone(digest):
+            kept = self._kept.get(digest)
             if kept is not None:
-                self._kept.move_to_end(paper.digest)
+                self._kept.move_to_end(digest)
                 return kept
             async with self._limit:
                 text = await self._read(paper)
-            self._keep(paper.digest, text)
+            self._keep(digest, text)
             return text
 
     @asynccontextmanager
@@ -107,7 +111,7 @@ class Readable:
             self._kept_chars -= len(oldest)
 
     async def _read(self, paper: Paper) -> str:
-        pdf = await trio.to_thread.run_sync(paper.content)
+        pdf = await _aside(Paper.content, paper, len(paper.data) < _LARGE)
         if not pdf:
             return "(this PDF came damaged, and cannot be read)"
         done: subprocess.CompletedProcess[bytes] | None = None
@@ -133,14 +137,13 @@ class Readable:
         return _said(told)
 
 
-async def _found(ask: Ask) -> Mapping[str, Paper]:
-    """The files in a request. Large ones are not hashed while others wait."""
-    if len(ask.request.raw) < _LARGE_BYTES:
-        return papers_in(ask.request.body)
-    return await trio.to_thread.run_sync(papers_in, ask.request.body)
+#: Of a size at which going through it takes some milliseconds, in bytes or characters.
+_LARGE = 512 * 1024
 
 
-_LARGE_BYTES = 512 * 1024
+async def _aside(does: Callable[[A], B], what: A, small: bool) -> B:
+    """`does(what)`, in a thread unless it is small: others stream meanwhile."""
+    return does(what) if small else await trio.to_thread.run_sync(does, what)
 
 
 async def _kill(process: trio.Process) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -191,6 +192,19 @@ def test_a_host_with_a_wire_for_each_model_is_asked_on_it(id: str, model: str, w
     assert provider.unusable_for("gpt-5") == (
         "its wire openai-responses is not spoken by this version" if id == "zen" else ""
     )
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text("utf-8")
+
+
+@each_row
+def test_a_row_stands_in_the_documentation(row: Listing) -> None:
+    """By its id; with its variables and regions, where it can be used and a key is needed."""
+    said = [row.id]
+    if not (row.unsupported or row.local):
+        said += [*row.env, *row.regions, *row.fill.values()]
+    said = [word for word in said if word != "ANTHROPIC_FOUNDRY_API_KEY"]  # azure's key under another name
+    assert [word for word in said if f"`{word}`" not in PAGE] == []
 
 
 def test_the_catalogue_is_a_value() -> None:

@@ -121,7 +121,7 @@ class TestProcess:
 
     async def test_what_is_no_base64_needs_none(self) -> None:
         """It is damaged."""
-        assert "came damaged" in await Readable(worker=("/nowhere",)).text(Paper("d", "application/pdf", "ä"))
+        assert "came damaged" in await Readable(worker=("/nowhere",)).text(Paper("application/pdf", "ä"))
 
 
 @attrs.define(eq=False)
@@ -133,10 +133,10 @@ class Counted(Readable):
     length: int = 0
 
     async def _read(self, paper: Paper) -> str:
-        self.read.append(paper.digest)
+        self.read.append(paper.digest())
         if self.gate is not None:
             await self.gate.wait()
-        return "t" * self.length or f"text of {paper.digest}"
+        return "t" * self.length or f"text of {paper.digest()}"
 
 
 class TestKeeping:
@@ -145,7 +145,7 @@ class TestKeeping:
     async def test_a_document_is_read_once(self) -> None:
         """However often it comes."""
         readable = Counted()
-        assert [await readable.text(paper(b"a")) for _ in range(3)] == [f"text of {paper(b'a').digest}"] * 3
+        assert [await readable.text(paper(b"a")) for _ in range(3)] == [f"text of {paper(b'a').digest()}"] * 3
         assert len(readable.read) == 1
 
     async def test_those_who_want_it_at_once_wait_for_the_same(self) -> None:
@@ -206,7 +206,7 @@ class TestKeeping:
         readable = Counted(length=KEPT_CHARS // 3)
         for content in (b"a", b"b", b"c", b"a", b"d", b"a", b"b"):
             await readable.text(paper(content))
-        names = {paper(content).digest: content for content in (b"a", b"b", b"c", b"d")}
+        names = {paper(content).digest(): content for content in (b"a", b"b", b"c", b"d")}
         assert [names[digest] for digest in readable.read] == [b"a", b"b", b"c", b"d", b"b"]
 
 
@@ -262,13 +262,20 @@ class TestRequests:
         """It would answer 400 to the block, whether it is sent the rest of the fields or not."""
         drop = frozenset(["document"])
         one = asked(pdfs.document(b"x"), wire="anthropic", drop=drop, open_lists=open_lists)
-        digest = paper(b"x").digest
+        digest = paper(b"x").digest()
         assert await sent(anthropic, one, Counted()) == [{"type": "text", "text": f"[document]\ntext of {digest}"}]
 
     async def test_a_native_host_is_sent_what_came(self) -> None:
         """Byte for byte."""
         one = asked(pdfs.document(b"x"), wire="anthropic")
         assert await Counted().made(one) is one
+
+    async def test_a_large_one_is_gone_through_aside(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a thread, to the same end."""
+        monkeypatch.setattr("transports._readable._LARGE", 1)
+        one = asked(pdfs.document(b"x"), pdfs.document(b"notes", "text/plain"))
+        expected = f"[document]\ntext of {paper(b'x').digest()}\n\n[document]\nnotes"
+        assert await sent(openai_chat, one, Counted()) == expected
 
     async def test_a_request_without_documents_is_not_touched(self) -> None:
         """The very same."""
@@ -280,7 +287,7 @@ class TestRequests:
         result = {"type": "tool_result", "tool_use_id": "t", "content": [pdfs.document(b"x")]}
         made = await Counted().made(asked(result))
         (block,) = made.request.body["messages"][0]["content"]
-        assert block["content"][0]["source"]["data"] == f"text of {paper(b'x').digest}"
+        assert block["content"][0]["source"]["data"] == f"text of {paper(b'x').digest()}"
         assert orjson.loads(made.request.raw) == made.request.body
 
     async def test_documents_without_number_are_mentioned_only(self) -> None:
