@@ -84,7 +84,14 @@ def list_(term: str, usable: bool, as_json: bool, config: str | None) -> None:
     show_table(_console(), columns, [provider_row(row) for row in told])
 
 
-@providers.command()
+@providers.command(
+    epilog="""\b
+Examples:
+  hedgerow providers show zai
+  hedgerow providers show gateway --config team.toml
+  hedgerow providers show openai --json | jq '.models[] | {id, context, price}'
+"""
+)
 @click.argument("id")
 @json_option
 @config_option
@@ -108,7 +115,14 @@ def show(id: str, as_json: bool, config: str | None) -> None:
         show_table(console, columns, [model_row(model) for model in row.models])
 
 
-@providers.command()
+@providers.command(
+    epilog="""\b
+Examples:
+  hedgerow providers models groq
+  hedgerow providers models open_router :free
+  hedgerow providers models ollama --json
+"""
+)
 @click.argument("id")
 @click.argument("term", required=False, default="")
 @json_option
@@ -136,7 +150,7 @@ def models(id: str, term: str, as_json: bool, config: str | None) -> None:
     columns = ("", "model", "#window", "#answer", "takes", "price in/out")
     show_table(_console(), columns, [_listed_row(model, provider) for model in wanted])
     if gone and not term:
-        click.echo(f"In the catalogue, and not listed: {', '.join(gone)}", err=True)
+        click.echo(f"Known, and not listed: {', '.join(gone)}", err=True)
 
 
 async def _listed(provider: Provider, *, quiet: bool) -> list[ListedModel]:

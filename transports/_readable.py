@@ -20,7 +20,7 @@ import attrs
 import orjson
 import trio
 
-from engine import Ask
+from engine import Ask, need_of
 from transports._dialect import TooDeep
 from transports._papers import Paper, papers_in, plain_text, takes_documents, with_texts
 
@@ -75,7 +75,8 @@ class Readable:
             raw = orjson.dumps(body)
         except orjson.JSONEncodeError as error:
             raise TooDeep("the body is nested too deeply") from error
-        return attrs.evolve(ask, request=attrs.evolve(ask.request, body=body, raw=raw))
+        # The need is the prepared body's: what its window has left for the answer depends on the texts.
+        return attrs.evolve(ask, request=attrs.evolve(ask.request, body=body, raw=raw, need=need_of(body, raw)))
 
     async def text(self, paper: Paper) -> str:
         """What a PDF says, or in a sentence why nobody can tell. Whoever else asks for it meanwhile waits for the same."""

@@ -290,6 +290,13 @@ class TestRequests:
         assert block["content"][0]["source"]["data"] == f"text of {paper(b'x').digest()}"
         assert orjson.loads(made.request.raw) == made.request.body
 
+    async def test_a_long_text_counts_for_what_it_is(self) -> None:
+        """The answer is given the room that is left, and the client is told how long its prompt was."""
+        one = asked(pdfs.document(b"x"))
+        made = await Counted(length=400_000).made(one)
+        assert made.request.need.input_tokens - one.request.need.input_tokens > 90_000
+        assert attrs.evolve(made.request.need, input_tokens=0) == attrs.evolve(one.request.need, input_tokens=0)
+
     async def test_documents_without_number_are_mentioned_only(self) -> None:
         """A request is no batch job."""
         readable = Counted()
