@@ -27,7 +27,7 @@ from engine.config import Provider
 from policies import FailureKind
 from transports._anthropic import StreamError
 from transports._classify import MAX_ERROR_BYTES, MAX_TEXT, classify, classify_in_stream
-from transports._dialect import Decoder, Dialect, TooDeep, Turn, client_credentials
+from transports._dialect import EVENT_STREAM, Decoder, Dialect, TooDeep, Turn, client_credentials
 from transports._sse import SSEError
 
 #: How long the body of an error may take, in seconds; its status alone says enough.
@@ -271,11 +271,11 @@ class WireHTTP:
         decoder = turn.decoder
         chunks = aiter(response.stream)  # type: ignore[arg-type]
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type in ("text/event-stream", ""):
+        if content_type in (turn.stream_type, ""):
             return HTTPExchange(chunks, decoder, keys)
         if content_type == "application/json":
             return HTTPExchange(chunks, decoder, keys, await self._whole(response, decoder, keys), over=True)
-        message = f"{content_type} instead of an event stream"
+        message = f"{content_type} instead of {_STREAMS.get(turn.stream_type, turn.stream_type)}"
         raise keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message, status=200))
 
     async def _whole(self, response: httpx.Response, decoder: Decoder, keys: _Keys) -> list[StreamEvent]:
@@ -300,6 +300,9 @@ class WireHTTP:
             ) from error
         except _CAUGHT as error:
             raise keys.struck_from_error(failure_of(error)) from error
+
+
+_STREAMS = {EVENT_STREAM: "an event stream"}
 
 
 def _request(ask: Ask, turn: Turn) -> httpx.Request:

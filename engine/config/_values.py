@@ -161,6 +161,17 @@ def base_url(value: Any, kind: Any = None) -> str:
     return value.rstrip("/")
 
 
+_DURATION = re.compile(r"-?(\d+(\.\d+)?(ns|us|ms|s|m|h))+")
+
+
+def _keep_alive(value: Any, _: Any) -> str | int:
+    if type(value) is int and -1 <= value < 2**31:
+        return value
+    if type(value) is str and len(value) <= 32 and _DURATION.fullmatch(value):
+        return value
+    raise Bad.expected("a duration such as '30m' or '24h', or a number of seconds (-1: for ever)", value)
+
+
 def _proxy_url(value: Any, _: Any) -> str:
     if type(value) is not str:
         raise Bad.expected("the address of a proxy", value)
@@ -269,6 +280,7 @@ def converter() -> Converter:
         shape.Bind: _bind,
         shape.BaseUrl: base_url,
         shape.ProxyUrl: _proxy_url,
+        shape.KeepAlive: _keep_alive,
         shape.HeaderName: _header_name,
         shape.HeaderValue: _header_value,
     }
