@@ -12,8 +12,8 @@ from engine import Ask
 from transports._dialect import Turn, head, message_id
 from transports.ollama._decoder import OllamaDecoder as OllamaDecoder
 from transports.ollama._encoder import OPTIONAL, body_of
+from transports.translate._cap import cap_of
 from transports.translate._ids import ids_in
-from transports.translate._length import cap_of
 from transports.translate._texts import written
 from transports.translate._tools import Toolbox
 

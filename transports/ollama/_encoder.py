@@ -9,15 +9,16 @@ first, and say nothing of it.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any
 
 from engine import JSON, Ask
 from engine.config import Switch
 from transports.ollama._history import History
+from transports.translate._cap import cap_of
+from transports.translate._choice import chosen
 from transports.translate._effort import switched, thinks, wanted
-from transports.translate._length import cap_of
-from transports.translate._texts import system_text, word, written
-from transports.translate._tools import Toolbox, sendable_name
+from transports.translate._formats import in_words, schema_wanted
+from transports.translate._texts import system_text
+from transports.translate._tools import Toolbox
 
 #: How thinking is asked for, by glob of the model's name; the first match holds. gpt-oss thinks at some level, always.
 _SWITCHES: tuple[tuple[str, Switch], ...] = (
@@ -37,9 +38,9 @@ def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
     switch = next(switch for glob, switch in _SWITCHES if fnmatchcase(name.lower(), glob))
     thinking = switched(want, switch, model.thinking, cap=cap)
     replays = thinks(want, model.thinking) and "think" not in without
-    schema = _schema_in(body)
+    schema = schema_wanted(body)
     tools, choice = _tools(body, toolbox)
-    words = _in_words(schema) if schema is not None and "format" in without else ""
+    words = in_words(schema) if schema is not None and "format" in without else ""
     system = "\n\n".join(filter(None, (system_text(body.get("system")), words, choice)))
     history = History(model.capabilities, toolbox, ask.candidate.name, replays=replays)
     messages = history.messages(body["messages"])
@@ -79,30 +80,12 @@ def _options(body: JSON, cap: int, window: int | None, *, fixed: bool) -> JSON:
     return out
 
 
-def _schema_in(body: JSON) -> JSON | None:
-    """The schema that the answer is to have."""
-    output = body.get("output_config")
-    form = output.get("format") if isinstance(output, dict) else None
-    schema = form.get("schema") if isinstance(form, dict) else None
-    return schema if isinstance(schema, dict) else None
-
-
-def _in_words(schema: JSON) -> str:
-    return f"Answer with one JSON object and nothing else. It must fit this JSON schema: {written(schema).decode()}"
-
-
-def _tools(body: JSON, toolbox: Toolbox) -> tuple[list[Any], str]:
+def _tools(body: JSON, toolbox: Toolbox) -> tuple[list[JSON], str]:
     """The tools that are offered, and in words how they are to be chosen."""
     tools = list(toolbox.encoded())
-    given = body.get("tool_choice")
-    given = given if isinstance(given, dict) else {}
-    name = sendable_name(word(given.get("name")))
-    match given.get("type"):
-        case "none":
-            return [], ""
-        case "any" if tools:
-            return tools, "Answer by calling one of the tools."
-        case "tool" if name in toolbox.names:
-            only = [tool for tool in tools if tool["function"]["name"] == name]
-            return only, f"Call the tool {name} now."
-    return tools, ""
+    told = chosen(body, toolbox.names, frozenset())
+    if told.none or not tools:
+        return [], ""
+    if told.alone:
+        tools = [tool for tool in tools if tool["function"]["name"] == told.name]
+    return tools, told.words

@@ -73,7 +73,9 @@ def read_all(*lines: Any, **settings: Any) -> Reading:
     for one in found:
         one.blocks = [{k: v for k, v in block.items() if k != "signature"} for block in one.blocks]
     first = found[0]
-    assert all((one.blocks, one.stop_reason, one.error) == (first.blocks, first.stop_reason, first.error) for one in found)
+    assert all(
+        (one.blocks, one.stop_reason, one.error) == (first.blocks, first.stop_reason, first.error) for one in found
+    )
     return first
 
 

@@ -1,8 +1,7 @@
-"""How long an answer may be asked to be.
+"""How long an answer may be asked for.
 
-A client asks for the longest answer it can use. Asked for more than a model gives, or than its window has left behind the
-prompt, a host refuses the whole request, and each words it in its own way. So what is known is kept to before anything is
-sent.
+A client asks for what its own model gives; another model gives less, or its window has no room for that much behind the
+prompt, and many hosts refuse a request whose answer would not fit.
 """
 
 from __future__ import annotations
