@@ -25,6 +25,7 @@ import trio
 from engine import Ask, AttemptError, Failure, Kind, StreamEvent, event
 from engine.config import Provider
 from policies import FailureKind
+from transports import _overflow
 from transports._anthropic import StreamError
 from transports._classify import MAX_ERROR_BYTES, MAX_TEXT, classify, classify_in_stream
 from transports._dialect import EVENT_STREAM, Decoder, Dialect, TooDeep, Turn, client_credentials
@@ -143,6 +144,7 @@ class _Keys:
 class HTTPExchange:
     """An answer that began with 200. `read` gives the events of one socket read."""
 
+    _ask: Ask
     _chunks: AsyncIterator[bytes]
     _decoder: Decoder
     _keys: _Keys
@@ -185,6 +187,8 @@ class HTTPExchange:
 
         One that comes before anything else is a refusal with the wrong status, and means what its text says.
         """
+        if not began and (too_long := _overflow.counted(self._ask, events)):
+            raise AttemptError(too_long)
         if not events or events[-1].kind is not Kind.ERROR:
             return events
         told = self._keys.struck_from_event(events[-1])
@@ -220,6 +224,8 @@ class WireHTTP:
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
         """Send and await the head. Raises AttemptError for whatever is not the beginning of an answer."""
         keys = _Keys.of(ask)
+        if too_long := _overflow.foreseen(ask):
+            raise AttemptError(too_long)
         turn = self._turn(ask)
         try:
             response = await self.http(ask.provider).handle_async_request(_request(ask, turn))
@@ -231,7 +237,7 @@ class WireHTTP:
         try:
             if response.status_code != 200:
                 raise keys.struck_from_error(await self._refused(ask, turn, response, keys))
-            exchange = await self._exchange(turn, response, keys)
+            exchange = await self._exchange(ask, turn, response, keys)
             yield exchange
             await exchange.drain()
         finally:
@@ -258,12 +264,11 @@ class WireHTTP:
             sent=turn.optional,
             max_tokens=turn.max_tokens,
         )
-        if not body and response.status_code in _WORDLESS and _nearly_full(ask):
-            # Cerebras and Mistral say nothing at all of a prompt that is too long.
+        if _overflow.meant(ask, response.status_code, body):
             return attrs.evolve(failure, kind=FailureKind.TOO_LONG, message="refused without a word, near the window")
         return failure
 
-    async def _exchange(self, turn: Turn, response: httpx.Response, keys: _Keys) -> HTTPExchange:
+    async def _exchange(self, ask: Ask, turn: Turn, response: httpx.Response, keys: _Keys) -> HTTPExchange:
         encoding = response.headers.get("content-encoding", "identity")
         if encoding not in ("", "identity"):
             message = f"compressed ({encoding}) although not asked for"
@@ -272,9 +277,12 @@ class WireHTTP:
         chunks = aiter(response.stream)  # type: ignore[arg-type]
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in (turn.stream_type, ""):
-            return HTTPExchange(chunks, decoder, keys)
+            return HTTPExchange(ask, chunks, decoder, keys)
         if content_type == "application/json":
-            return HTTPExchange(chunks, decoder, keys, await self._whole(response, decoder, keys), over=True)
+            events = await self._whole(response, decoder, keys)
+            if too_long := _overflow.counted(ask, events):
+                raise AttemptError(too_long)
+            return HTTPExchange(ask, chunks, decoder, keys, events, over=True)
         message = f"{content_type} instead of {_STREAMS.get(turn.stream_type, turn.stream_type)}"
         raise keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message, status=200))
 
@@ -318,16 +326,6 @@ def _request(ask: Ask, turn: Turn) -> httpx.Request:
 
 def _unbuildable(error: Exception) -> Failure:
     return Failure(kind=FailureKind.CONNECT, message=f"the request cannot be built: {type(error).__name__}")
-
-
-#: Statuses with which a host may mean a prompt that is too long without saying so, and how near the window that is.
-_WORDLESS = frozenset([400, 413])
-_NEAR = 0.8
-
-
-def _nearly_full(ask: Ask) -> bool:
-    window = ask.learned.window or ask.provider.model(ask.candidate.model).capabilities.context
-    return window is not None and ask.request.need.input_tokens > _NEAR * window
 
 
 async def _up_to(response: httpx.Response, limit: int, *, whole: bool) -> bytes:

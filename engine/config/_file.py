@@ -42,6 +42,8 @@ HeaderValue = NewType("HeaderValue", str)
 ProxyUrl = NewType("ProxyUrl", str)
 #: How long Ollama keeps a model: a duration as Go writes it ("30m", "1h30m"), or seconds, -1 for ever.
 KeepAlive = NewType("KeepAlive", str)
+#: What stands in an address where its row has a placeholder: letters, digits and hyphens.
+Filling = NewType("Filling", str)
 #: A breaker's table, or "off".
 BreakerSetting = Breaker | Literal["off"]
 
@@ -130,6 +132,7 @@ class ProviderTable:
     timeouts: TimeoutsTable = TimeoutsTable()
     num_ctx: Tokens | None = None
     keep_alive: KeepAlive | None = None
+    fill: dict[Text, Filling] = attrs.field(factory=dict)
     models: dict[Text, ModelTable] = attrs.field(factory=dict)
 
     @property

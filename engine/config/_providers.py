@@ -8,16 +8,15 @@ and if not, the one thing to do about it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import attrs
 
 from engine.config import _ollama
-from engine.config._base_url import from_environment, is_proxy, is_public, put_right
+from engine.config._base_url import filled, from_environment, is_proxy, is_public, put_right
 from engine.config._catalogue import WIRE_AUTH, WIRE_PATHS, Catalogue, Endpoint, Listing
-from engine.config._file import File, ProviderTable
+from engine.config._file import File, ProviderTable, Text
 from engine.config._keys import keys_of, unsendable, unset
 from engine.config._model_tables import described, settings_of
 from engine.config._problems import Findings, Path, either, nearest, quotable
@@ -211,6 +210,11 @@ class _One:
             regions = self.row.regions
             allowed = f"available: {', '.join(regions)}" if regions else f"'{self.row.id}' has no regions"
             error((*self.path, "region"), f"unknown region{nearest(table.region, regions)}; {allowed}")
+        for name in table.fill:
+            if name not in self.row.fill:
+                known_holes = ", ".join(self.row.fill) or f"the addresses of '{self.row.id}' have none"
+                text = f"no such placeholder{nearest(name, self.row.fill)}; available: {known_holes}"
+                error((*self.path, "fill", name), text)
         if table.region is not None and table.base_url is not None:
             error((*self.path, "region"), "base_url says where requests go: keep one of them")
         if table.auth in ("none", "client") and table.keys:
@@ -256,14 +260,16 @@ class _One:
                     return put_right(from_environment(value, endpoint.base), wire)[0], {**usual, **endpoint.paths}, ""
                 except ValueError:
                     return endpoint.base, usual, f"{variable} is not an address such as {endpoint.base}"
-        base = endpoint.base
-        for name, variable in self.row.fill.items():
-            value = self.join.environ.get(variable, "").strip()
-            if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", value):
-                base = base.replace(f"{{{name}}}", value)
-            else:
-                return base, usual, f"{variable} is not set: it names the {name} (or give a base_url)"
-        return base, {**usual, **endpoint.paths}, ""
+        holes = {
+            name: self.table.fill.get(Text(name)) or self.join.environ.get(variable, "").strip()
+            for name, variable in self.row.fill.items()
+        }
+        base, paths, missing = filled(endpoint.base, {**usual, **endpoint.paths}, holes)
+        if missing:
+            variable = self.row.fill[missing]
+            why = f"{variable} is not set: it names the {missing} (or say fill.{missing}, or give a base_url)"
+            return endpoint.base, usual, why
+        return base, paths, ""
 
     def _keys(self, endpoint: Endpoint) -> tuple[tuple[str, ...], tuple[Secret, ...], Auth]:
         """Variables, keys and how they are sent. A key that may be missing leaves no variable behind to be missed."""
