@@ -43,7 +43,7 @@ class _Writer:
     parts: int = 0
 
     def written(self, schema: Any, seen: tuple[str, ...], depth: int) -> JSON:
-        if not isinstance(schema, dict) or depth > MAX_DEPTH or self.parts > MAX_PARTS:
+        if not isinstance(schema, dict) or depth > MAX_DEPTH:
             return {}
         self.parts += 1
         one, seen = self._flat(schema, seen, depth)
@@ -77,7 +77,7 @@ class _Writer:
             found = referred(self.root, reference)
             if found is None:
                 return rest, seen
-            if reference in seen or depth > MAX_DEPTH:
+            if reference in seen or self.parts > MAX_PARTS or depth > MAX_DEPTH:
                 return {"type": "object", "description": f"a {reference.rpartition('/')[2]}", **rest}, seen
             return self._flat({**found, **rest}, (*seen, reference), depth + 1)
         parts = _list(one.get("allOf"))
@@ -101,7 +101,11 @@ def _described(one: Mapping[str, Any]) -> str:
     """The description, and behind it what is told in words."""
     said = one.get("description")
     # That something is so, or is not, is the usual; which, and how much, is what a model can go by.
-    told = {name: one[name] for name in _TOLD if name in one and one[name] not in (True, False, {}, [])}
+    told = {
+        name: one[name]
+        for name in _TOLD
+        if name in one and not isinstance(one[name], bool) and one[name] not in ({}, [])
+    }
     words = "; ".join(f"{name}: {_words(value)}" for name, value in told.items())
     return " ".join(filter(None, (said if isinstance(said, str) else "", f"({words})" if words else "")))
 
