@@ -64,6 +64,7 @@ PURE = (
     "transports/_papers.py",
     "transports/_remedies.py",
     "transports/chat/*.py",
+    "transports/ollama/*.py",
     "transports/translate/*.py",
     "transports/_classify.py",
     "transports/_http1.py",

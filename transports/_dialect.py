@@ -14,6 +14,9 @@ import attrs
 from engine import JSON, Ask, StreamEvent
 from engine.config import Auth, Secret
 
+#: Server-Sent Events.
+EVENT_STREAM = "text/event-stream"
+
 
 class Decoder(Protocol):
     """Bytes of an answer to events in the strict grammar. Its methods raise StreamError and SSEError."""
@@ -49,7 +52,7 @@ class Turn:
     """One request, ready to be sent, and the reader of its answer.
 
     `optional` names the fields that the request can do without, should the host refuse them; `max_tokens` is the length
-    of answer it asks for.
+    of answer it asks for; `stream_type` is the content type of a stream on this wire.
     """
 
     url: str
@@ -58,6 +61,7 @@ class Turn:
     decoder: Decoder
     optional: frozenset[str] = frozenset()
     max_tokens: int | None = None
+    stream_type: str = EVENT_STREAM
 
 
 class Dialect(Protocol):
@@ -80,14 +84,14 @@ _AUTH: dict[Auth, tuple[bytes, bytes]] = {
 _CREDENTIALS = frozenset([b"authorization", b"x-api-key"])
 
 
-def head(ask: Ask, more: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def head(ask: Ask, more: list[tuple[bytes, bytes]], *, stream_type: str = EVENT_STREAM) -> list[tuple[bytes, bytes]]:
     """The head's fields, `more` and the credential among them, the configured ones in place of ours.
 
     `Accept-Encoding: identity`, because a compressing peer holds an event back until it flushes.
     """
     out = [
         (b"content-type", b"application/json"),
-        (b"accept", b"text/event-stream, application/json"),
+        (b"accept", f"{stream_type}, application/json".encode()),
         (b"accept-encoding", b"identity"),
         (b"user-agent", b"hedgerow"),
         *more,

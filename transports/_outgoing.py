@@ -60,7 +60,7 @@ def anthropic(ask: Ask) -> Turn:
         model=ask.request.model, message_id=message_id(ask), estimate=ask.request.need.input_tokens
     )
     return Turn(
-        url=joined(provider.url("messages"), ask.request.query, open_lists=provider.open_lists),
+        url=joined(provider.url("messages", ask.candidate.model), ask.request.query, open_lists=provider.open_lists),
         headers=headers(ask),
         body=body(ask),
         decoder=decoder,

@@ -20,17 +20,18 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield running
 
 
-@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat"])
+@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat", "hedgerow-ollama"])
 async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[str]:
     """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it.
 
-    The proxy asks the upstream on Anthropic's wire, or on chat completions; where a test expects something else of the
-    latter, `Exchange.wire` says which it was.
+    The proxy asks the upstream on Anthropic's wire or on another; where a test expects something else of those,
+    `Exchange.wire` says which it was.
     """
     if request.param == "direct":
         yield upstream.base_url
         return
-    wires: list[Wire] = ["openai-chat" if request.param == "hedgerow-chat" else "anthropic"]
+    spoken: dict[str, Wire] = {"hedgerow-chat": "openai-chat", "hedgerow-ollama": "ollama"}
+    wires = [spoken.get(request.param, "anthropic")]
     config = configuration({"only": upstream.base_url}, ["only/claude-sonnet-5-5"], wires=wires)
     async with running_proxy(config) as proxy:
         yield proxy.base_url

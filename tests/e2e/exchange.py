@@ -6,15 +6,27 @@ it instead of the proxy.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
 import trio
 
 from .chat_asks import as_messages
+from .ollama_asks import messages_of_ollama
 from .scripts import Ask
 from .wire import Wire
 
+#: How the path of a request for inference ends, on which wire.
+_WIRES: Mapping[str, Wire] = {
+    "/v1/messages": "anthropic",
+    "/v1/chat/completions": "openai-chat",
+    "/api/chat": "ollama",
+}
+_AS_MESSAGES: Mapping[Wire, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "openai-chat": as_messages,
+    "ollama": messages_of_ollama,
+}
 Ending = Literal["open", "finished", "client-left", "reset", "cut"]
 
 
@@ -44,21 +56,22 @@ class Exchange:
     @property
     def is_message(self) -> bool:
         """Whether this asked for inference (count_tokens does not)."""
-        return self.method == "POST" and self.path.endswith(("/v1/messages", "/v1/chat/completions"))
+        return self.method == "POST" and self.path.endswith(tuple(_WIRES))
 
     @property
     def wire(self) -> Wire:
         """On which wire it came."""
-        return "openai-chat" if self.path.endswith("/v1/chat/completions") else "anthropic"
+        return next((wire for end, wire in _WIRES.items() if self.path.endswith(end)), "anthropic")
 
     @property
     def ask(self) -> Ask:
-        """What was asked, as the scripts see it. On chat completions this needs a body that was not refused."""
-        return Ask(as_messages(self.body) if self.wire == "openai-chat" else self.body, self.agent)
+        """What was asked, as the scripts see it. On all wires but Anthropic's this needs a body that was not refused."""
+        read = _AS_MESSAGES.get(self.wire)
+        return Ask(self.body if read is None else read(self.body), self.agent)
 
     @property
     def agent(self) -> str:
-        """The sub-agent's id, "" for the main conversation, and on chat completions, where nobody is told."""
+        """The sub-agent's id, "" for the main conversation, and on the other wires, where nobody is told."""
         return self.headers.get("x-claude-code-agent-id", "")
 
     @property

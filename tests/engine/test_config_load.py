@@ -94,7 +94,7 @@ class TestUsable:
                 "cloud",
                 "",
                 {"CLOUD_KEY": "k"},
-                "CLOUD_RESOURCE is not set: it names the resource (or give a base_url)",
+                "CLOUD_RESOURCE is not set: it names the resource (or say fill.resource, or give a base_url)",
             ),
             ("cloud", "", {"CLOUD_KEY": "k", "CLOUD_RESOURCE": "mine"}, ""),
             ("cloud", '[providers.cloud]\nbase_url = "https://x.example"', {"CLOUD_KEY": "k"}, ""),

@@ -59,7 +59,9 @@ def test_a_row_can_be_used_or_says_why_not(row: Listing) -> None:
     """A hosted provider has a variable for its key; placeholders are filled; quirks are known words."""
     assert row.local or row.env or row.unsupported or row.id == "zed"
     assert all(re.fullmatch(r"[A-Z][A-Z0-9_]+", v) for v in (*row.env, *row.base_url_env, *row.fill.values()))
-    holes = {hole for endpoint in row.wires.values() for hole in re.findall(r"\{(\w+)\}", endpoint.base)}
+    endpoints = [endpoint for wires in (row.wires, *row.regions.values()) for endpoint in wires.values()]
+    addresses = [text for endpoint in endpoints for text in (endpoint.base, *endpoint.paths.values())]
+    holes = {hole for text in addresses for hole in re.findall(r"\{(\w+)\}", text)} - {"model"}
     assert row.unsupported or holes == row.fill.keys()
     assert row.quirks <= QUIRKS.keys()
     assert row.auth_by_env.keys() <= set(row.env)
@@ -132,7 +134,7 @@ def test_the_catalogue_holds_what_the_design_counts_on() -> None:
     rows = CATALOGUE.providers
     assert rows["zen"].scope == Unlimited()
     assert rows["nvidia_nim"].scope == Window(requests=40, per_s=60, concurrency=5)
-    assert [row.id for row in REAL if row.open_lists] == ["anthropic"]
+    assert [row.id for row in REAL if row.open_lists] == ["anthropic", "foundry"]
     assert {"redacted_thinking", "document", "mcp_servers"} <= rows["deepseek"].drop
     assert {"anthropic", "huggingface", "github_models", "bedrock"} <= {row.id for row in ROWS if row.only_named}
     assert CATALOGUE.shared() == {

@@ -36,9 +36,9 @@ DEPARTURES: Mapping[tuple[str, str], str] = {
     ): "its keys go out as the SDK of each wire sends them, which the facts' text names and its table does not",
     ("opencode_go", "auth"): "as zen",
     ("minimax", "env"): "MINIMAX_CN_API_KEY belongs to the Chinese host: it is the key of region `cn`",
-    ("azure", "env"): "Claude on Foundry has a variable of its own, which the facts' text names",
-    ("azure", "auth"): "Claude on Foundry takes x-api-key, as the facts' text says",
-    ("azure", "name"): "both services stand behind the row",
+    ("azure", "wires"): "Claude on Foundry is another service with another key: it has a row of its own",
+    ("azure", "path anthropic"): "as its wires",
+    ("azure", "env"): "Foundry's variable stands in Foundry's row, which the facts' text names; a token of Entra has one here",
     ("cliproxyapi", "auth"): "it takes any of the three: each wire sends the one of its own SDK",
     ("zen", "path gemini"): "the facts give the root of the model; the wire's own method stands behind it",
     ("bedrock", "path anthropic"): "not supported: its paths are never built",
@@ -49,6 +49,7 @@ DEPARTURES: Mapping[tuple[str, str], str] = {
 UNMAKEABLE = {"oauth-bearer", "sigv4"}
 #: Rows that the facts have no row for.
 OF_OUR_OWN = {
+    "foundry": "the facts have it as a wire of Azure's, though host and key are its own",
     "ollama_cloud": "the facts name its host and key in the row of Ollama, which is a runtime of this machine",
     "rehearsal": "it is built in",
 }
