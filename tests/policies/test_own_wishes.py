@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 from hypothesis import given
 
@@ -52,4 +51,3 @@ def test_neither_asks_anybody_whom_the_chain_would_not(turn: Situation) -> None:
         assert {*asked, *(skip.candidate for skip in plan.skipped)} == set(turn.chain)
         assert wish.apply(wish.apply(plan, turn.view), turn.view) == wish.apply(plan, turn.view)
         assert compose((*turn.policies, wish, wish), turn.chain, turn.view) == plan
-    assert attrs.evolve(usual) == compose(turn.policies, turn.chain, turn.view)
