@@ -28,7 +28,11 @@ def abilities(config: Config, candidates: Sequence[Candidate]) -> JSON:
     usable = [c for c in candidates if c.model != ANY_MODEL and not config.providers[c.provider].unusable_for(c.model)]
     some = usable or [c for c in candidates if c.model != ANY_MODEL]
     rows = [config.providers[c.provider].models.get(c.model) for c in some]
-    told = [_told(row, c.thinking is not False) for row, c in zip(rows, some, strict=True) if row is not None]
+    told = [
+        _told(row) if c.thinking is not False else silenced(_told(row))
+        for row, c in zip(rows, some, strict=True)
+        if row is not None
+    ]
     known = bool(told) and len(told) == len(some)
     return {
         "max_input_tokens": _least([row.capabilities.context if row else None for row in rows]),
@@ -42,10 +46,15 @@ def _least(said: list[int | None]) -> int | None:
     return min(known) if known and len(known) == len(said) else None
 
 
-def _told(model: Model, may_think: bool) -> JSON:
+def silenced(told: JSON) -> JSON:
+    """The same of whoever is asked without thinking."""
+    no = {"effort": dict.fromkeys(_EFFORTS, _is(False)), "thinking": {"types": _types(False, True)}}
+    return {**told, **{name: {**_is(False), **more} for name, more in no.items()}}
+
+
+def _told(model: Model) -> JSON:
     can, thinking = model.capabilities, model.thinking or Thinking(toggle=True)
-    thinks = may_think and thinking.thinks
-    efforts = thinking.efforts if thinks else ()
+    thinks, efforts = thinking.thinks, thinking.efforts
     return {
         "batch": _is(False),
         "citations": _is(False),
@@ -56,16 +65,13 @@ def _told(model: Model, may_think: bool) -> JSON:
         "pdf_input": _is(can.documents is not False),
         "server_tools": {**_is(False), "code_execution": _is(False), "web_search": _is(False)},
         "structured_outputs": _is(True),
-        "thinking": {
-            **_is(thinks),
-            "types": {
-                "adaptive": _is(thinks),
-                "between_tools": _is(False),
-                "disabled": _is(not thinking.always or not may_think),
-                "enabled": _is(thinks),
-            },
-        },
+        "thinking": {**_is(thinks), "types": _types(thinks, not thinking.always)},
     }
+
+
+def _types(thinks: bool, may_not: bool) -> JSON:
+    said = {"adaptive": thinks, "between_tools": False, "disabled": may_not, "enabled": thinks}
+    return {name: _is(supported) for name, supported in said.items()}
 
 
 def _is(supported: bool) -> JSON:

@@ -17,7 +17,7 @@ import orjson
 from engine import JSON, MAX_MODEL_CHARS, NO_THINKING, PICKER, BadRequest, Named, resolve
 from engine.config import ANY_MODEL, Config, quotable
 from policies import Candidate
-from routes._capabilities import abilities, can_think
+from routes._capabilities import abilities, can_think, silenced
 from routes._display import names
 
 #: The most on one page, as Anthropic has it. Without a limit all are told: OpenAI's clients know no pages.
@@ -72,10 +72,11 @@ def _entries(config: Config) -> Iterator[JSON]:
 
 
 def _pair(config: Config, name: str, display: str, candidates: Sequence[Candidate]) -> Iterator[JSON]:
-    yield _entry(config, PICKER + name, display, candidates)
+    entry = _entry(config, PICKER + name, display, candidates)
+    yield entry
     if any(can_think(config, candidate) for candidate in candidates):
-        quiet = [attrs.evolve(candidate, thinking=False) for candidate in candidates]
-        yield _entry(config, NO_THINKING + name, f"{display} (no thinking)", quiet)
+        can = entry["capabilities"] and silenced(entry["capabilities"])
+        yield {**entry, "id": NO_THINKING + name, "display_name": f"{display} (no thinking)", "capabilities": can}
 
 
 def _entry(config: Config, id: str, display: str, candidates: Sequence[Candidate]) -> JSON:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import BadRequest, Named
+from engine.config import Secret, Server
 from policies import Hedge, InOrder, NoFallback, NoHedge, Race, SilentSkip
 from routes._hatches import Hatches, of_body, of_headers, without
 from server import Built
@@ -203,6 +204,29 @@ async def test_field_then_header_then_token_then_address_then_model(
     body = turn("rehearsal/echo?words=5", **({} if field is None else {"hedgerow": field}))
     reply = await ask(built.app, "POST", target, body, headers=headers)
     assert reply.header("x-hedgerow-candidate") == f"rehearsal/{candidate}"
+    places = {
+        "echo?words=4": "hedgerow.model: ",
+        "echo?words=3": "header x-hedgerow-model: ",
+        "echo?words=2": "token: ",
+    }
+    place = places.get(candidate, "address: " if address else "")
+    assert explained(built, reply)["resolved_by"] == f"{place}provider/model"
+
+
+async def test_a_token_of_the_servers_carries_a_name_behind_its_first_colon(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """At both doors, and in the list of models; a name of nobody is one only for those who have the token."""
+    server = Server(token=Secret("sesame", "ANTHROPIC_AUTH_TOKEN"))
+    app = house("echo?words=1", server=server).app
+    named: dict[str, Any] = {"token": "sesame:rehearsal/echo?words=2"}
+    reply = await ask(app, "POST", MESSAGES, turn(), **named)
+    assert reply.header("x-hedgerow-candidate") == "rehearsal/echo?words=2"
+    assert (await ask(app, "POST", COUNT, turn(), **named)).status == 200
+    listed = (await ask(app, "GET", "/v1/models", **named)).json["data"]
+    assert [entry["id"] for entry in listed] == ["anthropic/rehearsal/echo?words=2"]
+    statuses = [(await ask(app, "POST", MESSAGES, turn(), token=f"{t}:nobody/m")).status for t in ("sesame", "other")]
+    assert statuses == [404, 401]
 
 
 @pytest.mark.parametrize("target", [MESSAGES, COUNT])
