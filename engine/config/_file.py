@@ -159,6 +159,7 @@ class RouteTable:
     match: Text = Text("")
     chain: Text = Text("")
     enabled: bool = True
+    thinking: bool | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -156,6 +156,7 @@ class _One:
             chat=like.chat,
             chat_by_model=like.chat_by_model,
             open_models=row.public_models if public else None,
+            families=row.families,
         )
         return attrs.evolve(made, variants=MappingProxyType(self._variants(made)))
 

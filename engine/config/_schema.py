@@ -150,6 +150,8 @@ class Provider:
     chat_by_model: Mapping[str, Accent] = MappingProxyType({})
     #: Globs of the models that may be asked without a key; None where a key, or none, serves all of them.
     open_models: tuple[str, ...] | None = None
+    #: What a model's name begins with -> the vendor before it, at a host whose ids are all `vendor/name`.
+    families: Mapping[str, str] = MappingProxyType({})
 
     @property
     def usable(self) -> bool:
@@ -194,6 +196,16 @@ class Provider:
         """The catalogue's row, or one that knows nothing: a model without a row is sent as written."""
         known = self.models.get(id)
         return known if known is not None else Model(id=id, capabilities=Capabilities(context=self.settings.num_ctx))
+
+    def whole(self, model: str) -> str:
+        """The host's own id of a model that is named without its vendor; any other name as it is."""
+        if not self.families or "/" in model:
+            return model
+        known = [id for id in self.models if id.rpartition("/")[2] == model]
+        if len(known) == 1:
+            return known[0]
+        vendor = next((v for begins, v in self.families.items() if model.lower().startswith(begins)), "")
+        return f"{vendor}/{model}" if vendor else model
 
     def accent(self, model: str) -> Accent:
         """How this host wants chat completions for one of its models."""
@@ -273,15 +285,24 @@ class Chain:
 
 @attrs.frozen(kw_only=True)
 class Route:
-    """A rule: incoming model name -> chain. `match` is a whole-string, case-insensitive glob."""
+    """A rule: incoming model name -> chain. `match` is a whole-string, case-insensitive glob.
+
+    `thinking` is False to ask all of the chain's candidates without it, True to let them whatever the environment says.
+    """
 
     match: str
     chain: str
     enabled: bool = True
+    thinking: bool | None = None
 
     @property
     def exact(self) -> bool:
         return not any(c in self.match for c in "*?[")
+
+    @property
+    def matches_all(self) -> bool:
+        """Whether every name matches: such a route is the default."""
+        return self.match != "" and not self.match.strip("*")
 
     def matches(self, name: str) -> bool:
         return fnmatchcase(name.lower(), self.match.lower())
@@ -334,7 +355,8 @@ def is_loopback(host: str) -> bool:
 class Config:
     """One snapshot. `providers` holds every known id, usable or not; `chains` holds the built-in `auto` as well.
 
-    `aliases` gives other names of providers, for addresses; everything else here is under their ids already.
+    `aliases` gives other names of providers, for addresses; everything else here is under their ids already. `listed` are
+    candidates that the environment names, for the picker. `thinking` is glob -> whether such names may think.
     """
 
     server: Server = Server()
@@ -343,6 +365,19 @@ class Config:
     routes: tuple[Route, ...]
     vendors: Mapping[str, str] = MappingProxyType({})
     aliases: Mapping[str, str] = MappingProxyType({})
+    listed: tuple[Candidate, ...] = ()
+    thinking: Mapping[str, bool] = MappingProxyType({})
     digest: str = ""
     warnings: tuple[str, ...] = ()
     file: str = ""
+
+    def thinks(self, name: str = "", route: Route | None = None) -> bool:
+        """Whether the candidates may think: by the route's own word, else the environment's for such a name.
+
+        Without a route the name was chosen explicitly, and only what the environment says of all names counts.
+        """
+        if route is None:
+            return self.thinking.get("*", True)
+        if route.thinking is not None:
+            return route.thinking
+        return next((on for glob, on in self.thinking.items() if fnmatchcase(name.lower(), glob)), True)

@@ -183,6 +183,10 @@ async def test_models_are_listed(client: Any, door: str, upstream: Upstream) -> 
         assert ids == list(MODELS)
     else:
         assert f"anthropic/only/{MODEL}" in ids
+        paged = [model.id for model in await in_thread(lambda: list(client.models.list(limit=1)))]
+        assert paged == ids
+        one = await in_thread(partial(client.models.retrieve, f"anthropic/only/{MODEL}"))
+        assert one.display_name == "Claude Sonnet 5.5 \u00b7 only"
         assert all("claude" in name.lower() or "anthropic" in name.lower() for name in ids)
 
 

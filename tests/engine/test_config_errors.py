@@ -323,7 +323,7 @@ ROUTES = [
     ),
     (
         '[[routes]]\nmatch = "*"\nchain = "auto"\n[[routes]]\nmatch = "*"\nchain = "auto"\nenabld = true',
-        "c.toml:7: routes[1].enabld: unknown key (did you mean 'enabled'?); available: match, chain, enabled",
+        "c.toml:7: routes[1].enabld: unknown key (did you mean 'enabled'?); available: match, chain, enabled, thinking",
     ),
     ("vendors = 1", "c.toml:1: vendors: expected a table of vendor = 'provider', got 1"),
     ("[vendors]\nqwen = 1", "c.toml:2: vendors.qwen: expected a string, got 1"),

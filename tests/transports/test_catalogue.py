@@ -215,3 +215,14 @@ def test_the_catalogue_is_a_value() -> None:
     assert again == CATALOGUE
     assert again is not CATALOGUE
     assert isinstance(again, Catalogue)
+
+
+def test_a_model_of_nvidias_may_be_named_without_its_vendor() -> None:
+    """Each of them comes to its own id, and so does one that the catalogue does not have, by its family."""
+    made = load("", file="c.toml", catalogue=CATALOGUE, environ={}).providers["nvidia_nim"]
+    assert made.models
+    assert {made.whole(id.rpartition("/")[2]) for id in made.models} == set(made.models)
+    assert made.whole("glm-9") == "z-ai/glm-9"
+    assert made.whole("deepseek-v9") == "deepseek-ai/deepseek-v9"
+    assert made.whole("unheard-of") == "unheard-of"
+    assert all("/" in id for id in made.models)

@@ -38,7 +38,10 @@ DEPARTURES: Mapping[tuple[str, str], str] = {
     ("minimax", "env"): "MINIMAX_CN_API_KEY belongs to the Chinese host: it is the key of region `cn`",
     ("azure", "wires"): "Claude on Foundry is another service with another key: it has a row of its own",
     ("azure", "path anthropic"): "as its wires",
-    ("azure", "env"): "Foundry's variable stands in Foundry's row, which the facts' text names; a token of Entra has one here",
+    (
+        "azure",
+        "env",
+    ): "Foundry's variable stands in Foundry's row, which the facts' text names; a token of Entra has one here",
     ("cliproxyapi", "auth"): "it takes any of the three: each wire sends the one of its own SDK",
     ("zen", "path gemini"): "the facts give the root of the model; the wire's own method stands behind it",
     ("bedrock", "path anthropic"): "not supported: its paths are never built",
