@@ -65,10 +65,12 @@ class ServerTable:
 
 @attrs.frozen(kw_only=True)
 class PriceTable:
-    """`price = { input = 0.3, output = 1.2 }`; it takes both."""
+    """`price = { input = 0.3, output = 1.2 }`; it takes both, and `cache_read` and `cache_write` besides."""
 
     input: Dollars
     output: Dollars
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -35,5 +35,5 @@ def described(model: Model, table: ModelTable) -> Model:
     if table.price is None:
         return attrs.evolve(model, capabilities=can)
     free = not (table.price.input or table.price.output)
-    price = None if free else Price(input=table.price.input, output=table.price.output)
+    price = None if free else Price(**attrs.asdict(table.price))
     return attrs.evolve(model, capabilities=can, price=price, free=free)

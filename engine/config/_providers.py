@@ -21,6 +21,7 @@ from engine.config._keys import keys_of, unsendable, unset
 from engine.config._model_tables import described, settings_of
 from engine.config._problems import Findings, Path, either, nearest, quotable
 from engine.config._schema import (
+    NOT_SUPPORTED,
     SPOKEN,
     WHATEVER_WIRE,
     WIRES,
@@ -119,7 +120,7 @@ class _One:
         breaker = table.breaker if table.breaker is not None else "off" if wire == "rehearsal" else Breaker()
         because = (
             ("" if table.enabled else "it is switched off in the file")
-            or (row.unsupported and f"not supported: {row.unsupported}")
+            or (row.unsupported and f"{NOT_SUPPORTED}{row.unsupported}")
             or ("" if wire in SPOKEN else not_spoken(wire))
             or no_base
             or (self._unset(variables) if variables and not keys else "")

@@ -233,6 +233,10 @@ class Provider:
         return min((tokens for tokens in said if tokens is not None), default=None)
 
 
+#: How the reason begins of a host that this version cannot be used with, whatever is set.
+NOT_SUPPORTED = "not supported: "
+
+
 def not_spoken(wire: Wire) -> str:
     """Why a host on this wire cannot be asked."""
     return f"its wire {wire} is not spoken by this version"
