@@ -21,7 +21,9 @@ EVENT_STREAM = "text/event-stream"
 class Decoder(Protocol):
     """Bytes of an answer to events in the strict grammar. Its methods raise StreamError and SSEError."""
 
-    complete: bool  #: the answer came to its proper end, with something in it
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to its proper end, with something in it."""
 
     @property
     def ended(self) -> bool:
