@@ -42,6 +42,7 @@ from transports import (
     Rehearsal,
     StreamingTransport,
     WireHTTP,
+    ZedThreads,
     answering,
     load_catalogue,
 )
@@ -138,6 +139,7 @@ def build(
     ways = Proxied(http)
     transports: dict[str, Transport] = {
         **{wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()},
+        "zed": ZedThreads(WireHTTP(ways.to, wall_s, DIALECTS["anthropic"]), DIALECTS, trio.current_time),
         "rehearsal": Rehearsal(_advice(config)),
     }
 
