@@ -43,6 +43,7 @@ from transports import (
     Rehearsal,
     StreamingTransport,
     WireHTTP,
+    ZedThreads,
     answering,
     load_catalogue,
 )
@@ -140,6 +141,7 @@ def build(
     readable = Readable()
     transports: dict[str, Transport] = {
         **{wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()},
+        "zed": ZedThreads(WireHTTP(ways.to, wall_s, DIALECTS["anthropic"], readable), DIALECTS, trio.current_time),
         "rehearsal": Rehearsal(_advice(config)),
     }
 

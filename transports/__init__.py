@@ -27,6 +27,7 @@ from transports.chat import openai_chat as openai_chat
 from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport
 from transports.ollama import ollama as ollama
+from transports.zed._transport import ZedThreads as ZedThreads
 
 #: The dialects of HTTP, by wire.
 DIALECTS: Mapping[Wire, Dialect] = MappingProxyType(

@@ -35,3 +35,5 @@ from engine.config._schema import Settings as Settings
 from engine.config._schema import Timeouts as Timeouts
 from engine.config._schema import Wire as Wire
 from engine.config._schema import check_exposure as check_exposure
+from engine.config._thread import ThreadSettings as ThreadSettings
+from engine.config._thread import Trigger as Trigger

@@ -13,6 +13,7 @@ import attrs
 
 from engine.config._problems import Path
 from engine.config._schema import Auth, Server, Wire
+from engine.config._thread import ThreadSettings
 from policies import Breaker, Candidate, Policy, Scope
 
 #: Seconds above 0, at most a day.
@@ -135,6 +136,7 @@ class ProviderTable:
     timeouts: TimeoutsTable = TimeoutsTable()
     num_ctx: Tokens | None = None
     keep_alive: KeepAlive | None = None
+    thread: ThreadSettings | None = None
     fill: dict[Text, Filling] = attrs.field(factory=dict)
     models: dict[Text, ModelTable] = attrs.field(factory=dict)
 

@@ -32,6 +32,7 @@ from engine.config._schema import (
     Wire,
     not_spoken,
 )
+from engine.config._thread import ThreadSettings
 from policies import Breaker, Concurrency, Scope
 
 #: A model that fits on a desk serves few at once; more would only queue inside it, where no policy sees them.
@@ -155,6 +156,7 @@ class _One:
             wire_by_model=self._wire_by_model(wire),
             chat=like.chat,
             chat_by_model=like.chat_by_model,
+            thread=table.thread or ThreadSettings(),
             open_models=row.public_models if public else None,
             families=row.families,
         )
@@ -213,6 +215,8 @@ class _One:
             regions = self.row.regions
             allowed = f"available: {', '.join(regions)}" if regions else f"'{self.row.id}' has no regions"
             error((*self.path, "region"), f"unknown region{nearest(table.region, regions)}; {allowed}")
+        if table.thread is not None and (table.wire or next(iter(self.row.wires))) != "zed":
+            error((*self.path, "thread"), "only the wire zed keeps threads: remove this table")
         for name in table.fill:
             if name not in self.row.fill:
                 known_holes = ", ".join(self.row.fill) or f"the addresses of '{self.row.id}' have none"

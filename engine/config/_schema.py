@@ -17,6 +17,7 @@ from urllib.parse import quote
 import attrs
 
 from engine.config._accent import Accent, Thinking, ThinkingWish
+from engine.config._thread import ThreadSettings
 from policies import Breaker, Candidate, Capabilities, Concurrency, Policy, Price, Scope
 
 Wire = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal"]
@@ -24,7 +25,7 @@ WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemi
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
 #: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "ollama", "rehearsal"})
+SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "ollama", "zed", "rehearsal"})
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -145,6 +146,8 @@ class Provider:
     wire_by_model: Mapping[str, Wire] = MappingProxyType({})
     #: The same provider on its other wires, for the models that it serves there.
     variants: Mapping[Wire, Provider] = attrs.field(default=MappingProxyType({}), repr=False)
+    #: How conversations are kept as threads, on the wire `zed`.
+    thread: ThreadSettings = ThreadSettings()
     #: How this host speaks chat completions, and glob -> how it does for some of its models; the first match holds.
     chat: Accent = Accent()
     chat_by_model: Mapping[str, Accent] = MappingProxyType({})
