@@ -13,6 +13,7 @@ from engine._events import EngineEvent as EngineEvent
 from engine._events import FirstContent as FirstContent
 from engine._events import HedgeDenied as HedgeDenied
 from engine._events import InternalError as InternalError
+from engine._events import KeyRotated as KeyRotated
 from engine._events import LessonLearned as LessonLearned
 from engine._events import PlanMade as PlanMade
 from engine._events import RequestAccepted as RequestAccepted

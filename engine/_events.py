@@ -63,11 +63,23 @@ class AttemptStarted(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class PassedKey:
+    """A key that would have been taken first, by variable and number, and why it was not."""
+
+    key: str
+    reason: str
+    wait_s: float
+
+
+@attrs.frozen(kw_only=True)
 class TryStarted(EngineEvent):
+    """`key` is the variable that the key is from, with its number where that holds several: `GROQ_API_KEYS[2]`."""
+
     attempt: int
     candidate: Candidate
     number: int
     key: str = ""
+    passed: tuple[PassedKey, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -75,9 +87,21 @@ class TryEnded(EngineEvent):
     attempt: int
     candidate: Candidate
     number: int
+    #: The number of the provider's key, from 0; -1 where it has none.
     key: int = 0
     failure: Failure | None = None
     again: str = "nothing"
+
+
+@attrs.frozen(kw_only=True)
+class KeyRotated(EngineEvent):
+    """An attempt goes on with another key of its provider, since `before` was refused. Keys by variable and number."""
+
+    attempt: int
+    candidate: Candidate
+    before: str
+    after: str
+    reason: str
 
 
 @attrs.frozen(kw_only=True)
@@ -86,6 +110,8 @@ class FirstContent(EngineEvent):
     candidate: Candidate
     elapsed_s: float
     need: Need
+    #: As in `TryEnded`.
+    key: int = -1
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +150,8 @@ class AttemptEnded(EngineEvent):
     committed: bool = False
     by: str = ""
     usage: Usage = NO_USAGE
-    key: int = 0
+    #: As in `TryEnded`.
+    key: int = -1
 
 
 @attrs.frozen(kw_only=True)

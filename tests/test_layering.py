@@ -42,6 +42,7 @@ PURE = (
     "engine/_budget.py",
     "engine/_events.py",
     "engine/_failure.py",
+    "engine/_keys.py",
     "engine/_latency.py",
     "engine/_lessons.py",
     "engine/_load.py",
