@@ -14,6 +14,8 @@ import attrs
 from engine._breaker import BreakerBook
 from engine._budget import HedgeBudget
 from engine._bus import EventBus
+from engine._counts import CountBook
+from engine._estimates import EstimateBook
 from engine._keys import KeyBook
 from engine._latency import LatencyBook
 from engine._lessons import LessonBook
@@ -36,6 +38,8 @@ class Books:
     rests: RestBook = attrs.field(factory=RestBook)
     budget: HedgeBudget = attrs.field(factory=HedgeBudget)
     lessons: LessonBook = attrs.field(factory=LessonBook)
+    estimates: EstimateBook = attrs.field(factory=EstimateBook)
+    counts: CountBook = attrs.field(factory=CountBook)
 
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
@@ -56,6 +60,8 @@ class Books:
             self.rests,
             self.budget,
             self.lessons,
+            self.estimates,
+            self.counts,
         )
         for book in books:
             bus.add(book.fold)

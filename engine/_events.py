@@ -14,6 +14,7 @@ from typing import Literal
 import attrs
 
 from engine._failure import Failure
+from engine._size import Estimate
 from engine._stream import NO_USAGE, Usage
 from policies import Candidate, Need, Plan, Skip, Verdict, View
 
@@ -150,6 +151,7 @@ class AttemptEnded(EngineEvent):
     committed: bool = False
     by: str = ""
     usage: Usage = NO_USAGE
+    estimate: Estimate | None = None
     #: As in `TryEnded`.
     key: int = -1
 
@@ -190,6 +192,17 @@ class LessonLearned(EngineEvent):
     cap: int | None = None
     window: int | None = None
     without: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class TokensCounted(EngineEvent):
+    """A candidate was asked to count a prompt. `tokens` is None where it did not; `lasting`: it has no such door."""
+
+    candidate: Candidate
+    wire: str
+    tokens: int | None = None
+    lasting: bool = False
+    estimate: Estimate | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -46,6 +46,16 @@ class Transport(Protocol):
         """Send the request and await the head of the answer. Entering raises AttemptError; leaving closes at once."""
 
 
+class Counter(Protocol):
+    """A way to hosts that count a prompt without answering it."""
+
+    def speaks(self, provider: Provider) -> bool:
+        """Whether there is a door for counting on this provider's wire, as far as is known."""
+
+    async def count(self, ask: Ask) -> int:
+        """The prompt's tokens by the host's own count, above 0. Raises AttemptError."""
+
+
 @attrs.frozen(kw_only=True)
 class Winner:
     """Who answers, and after how many attempts."""

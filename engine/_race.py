@@ -256,6 +256,7 @@ class Race:
                 committed=attempt.committed,
                 by=self.cause() if ending == "abandoned" else "",
                 usage=attempt.relay.usage,
+                estimate=self.request.estimate,
                 key=attempt.key,
             )
         )
@@ -341,6 +342,16 @@ class Race:
 
     def provider(self, step: Step) -> Provider:
         return self.config.providers[step.candidate.provider].on(step.candidate.model)
+
+    def request_for(self, step: Step) -> Request:
+        """The request with the prompt's length as this candidate counts."""
+        request = self.request
+        if request.estimate is None:
+            return request
+        tokens = self.books.estimates.tokens(request.estimate, step.candidate)
+        if tokens == request.need.input_tokens:
+            return request
+        return attrs.evolve(request, need=attrs.evolve(request.need, input_tokens=tokens))
 
     def learned(self, step: Step) -> Learned:
         return self.books.lessons.of(step.candidate)

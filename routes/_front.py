@@ -192,7 +192,7 @@ class Front:
         try:
             raw = await read_body(receive, limit=limit, within_s=server.body_s, took=took)
             if where.door == "count_tokens":
-                return await _messages.count_tokens(raw, envelope, send)
+                return await _messages.count_tokens(self.router, raw, envelope, send)
             return await _messages.messages(self.router, raw, envelope, receive, send)
         except TooLarge:
             raise _refuse(413, too_large) from None

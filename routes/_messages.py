@@ -9,7 +9,7 @@ import attrs
 import orjson
 import trio
 
-from engine import MAX_MODEL_CHARS, BadRequest, Request, Router, need_of, parse
+from engine import MAX_MODEL_CHARS, BadRequest, Request, Router, measure, need_of, parse
 from routes._asgi import Headers, Receive, Send, answer
 from routes._reply import JSONReply, SSEReply
 
@@ -28,18 +28,20 @@ class Envelope:
     query: bytes
 
 
-def request_of(raw: bytes, envelope: Envelope) -> Request:
+def request_of(raw: bytes, envelope: Envelope, *, counting: bool = False) -> Request:
     """A body as a request. Raises BadRequest naming the field."""
-    body = parse(raw)
+    body = parse(raw, counting=counting)
     if envelope.forced and len(envelope.forced) > MAX_MODEL_CHARS:
         raise BadRequest(f"model: expected at most {MAX_MODEL_CHARS} characters, got {len(envelope.forced)}")
     named = {name: value.decode("latin-1") for name, value in envelope.headers}
+    prompt = measure(body, raw)
     return Request(
         id=envelope.request_id,
         model=body["model"],
         body=body,
         raw=raw,
-        need=need_of(body, raw),
+        need=need_of(body, raw, prompt),
+        prompt=prompt,
         headers=tuple(envelope.headers),
         query=envelope.query,
         session=named.get(b"x-claude-code-session-id", "")[:NAME_CHARS],
@@ -68,9 +70,8 @@ async def messages(router: Router, raw: bytes, envelope: Envelope, receive: Rece
     return reply.status if reply.ending else 499
 
 
-async def count_tokens(raw: bytes, envelope: Envelope, send: Send) -> int:
-    """An estimate: bytes of JSON, without those of images, divided by four. Raises BadRequest."""
-    body = parse(raw, counting=True)
-    answered = orjson.dumps({"input_tokens": need_of(body, raw).input_tokens})
-    await answer(send, 200, answered, [(b"request-id", envelope.request_id.encode())])
+async def count_tokens(router: Router, raw: bytes, envelope: Envelope, send: Send) -> int:
+    """The prompt's tokens, by the provider's own count or an estimate. Raises BadRequest."""
+    tokens = await router.count(request_of(raw, envelope, counting=True))
+    await answer(send, 200, orjson.dumps({"input_tokens": tokens}), [(b"request-id", envelope.request_id.encode())])
     return 200
