@@ -40,6 +40,7 @@ from transports import (
     DIALECTS,
     HTTPCounter,
     Proxied,
+    Readable,
     Rehearsal,
     StreamingTransport,
     WireHTTP,
@@ -137,8 +138,9 @@ def build(
     """Everything, wired and not yet running. `log` takes the access log, `wall_s` gives the time of day."""
     http = StreamingTransport()
     ways = Proxied(http)
+    readable = Readable()
     transports: dict[str, Transport] = {
-        **{wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()},
+        **{wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()},
         "rehearsal": Rehearsal(_advice(config)),
     }
 

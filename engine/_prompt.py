@@ -131,7 +131,10 @@ class _Media:
         kept = []
         for block in content:
             kind = block.get("type") if isinstance(block, dict) else None
-            if kind in ("image", "document"):
+            if kind == "document" and _of_text(block):
+                self.documents += 1  # its words are read like any others
+                kept.append(block)
+            elif kind in ("image", "document"):
                 self._count(kind, block.get("source"))
             elif isinstance(block, dict) and isinstance(block.get("content"), list):
                 kept.append({**block, "content": self.without(block["content"], depth + 1)})
@@ -167,6 +170,11 @@ def _head(body: JSON) -> int:
         len(opening),
     )
     return crc32(f"{sizes}{opening[:64]}".encode("utf-8", "replace"))
+
+
+def _of_text(document: JSON) -> bool:
+    source = document.get("source")
+    return isinstance(source, dict) and source.get("type") == "text"
 
 
 def _opening(content: Any) -> str:

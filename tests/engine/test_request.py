@@ -188,3 +188,14 @@ class TestNeed:
         assert (need.images, need.documents) == (kind == "image", kind == "document")
         cost = IMAGE_TOKENS if kind == "image" else DOCUMENT_TOKENS
         assert cost < need.input_tokens < cost + 200
+
+    def test_a_document_of_text_counts_for_what_it_says(self) -> None:
+        """Its words are read like any others, unlike the bytes of a file."""
+        words = "the quick brown fox " * 2000
+        document = {"type": "document", "source": {"type": "text", "data": words}}
+        told, said = (
+            self.need(messages=[{"role": "user", "content": [document]}]),
+            self.need(messages=[{"role": "user", "content": words}]),
+        )
+        assert (told.documents, said.documents) == (True, False)
+        assert told.input_tokens == pytest.approx(said.input_tokens, rel=0.02)
