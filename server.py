@@ -38,6 +38,7 @@ from engine.observers.recent import Recent
 from routes import Access, App, Desk, Front, hide_late_disconnect, people
 from transports import (
     DIALECTS,
+    HTTPCounter,
     Proxied,
     Readable,
     Rehearsal,
@@ -156,7 +157,15 @@ def build(
     bus = EventBus()
     books.register(bus)
     bus.add(recent.fold)
-    router = Router(config=current, books=books, bus=bus, gate=LocalGate(books), transports=transport, wall_s=wall_s)
+    router = Router(
+        config=current,
+        books=books,
+        bus=bus,
+        gate=LocalGate(books),
+        transports=transport,
+        wall_s=wall_s,
+        counter=HTTPCounter(ways.to),
+    )
     desk = Desk(
         version=product_version(),
         config=current,

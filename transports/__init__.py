@@ -8,6 +8,8 @@ from transports._anthropic import AnthropicDecoder as AnthropicDecoder
 from transports._anthropic import StreamError as StreamError
 from transports._catalogue import load_catalogue as load_catalogue
 from transports._classify import classify as classify
+from transports._counting import CountDoor as CountDoor
+from transports._counting import HTTPCounter as HTTPCounter
 from transports._dialect import Dialect as Dialect
 from transports._listing import ListingFailed as ListingFailed
 from transports._listing import list_models as list_models

@@ -26,6 +26,7 @@ from engine.config._schema import WIRES as WIRES
 from engine.config._schema import Auth as Auth
 from engine.config._schema import Chain as Chain
 from engine.config._schema import Config as Config
+from engine.config._schema import KeyLimit as KeyLimit
 from engine.config._schema import Model as Model
 from engine.config._schema import Provider as Provider
 from engine.config._schema import Route as Route

@@ -51,6 +51,14 @@ class Secret:
 
 
 @attrs.frozen(kw_only=True)
+class KeyLimit:
+    """At most `requests` with each key of a provider within any `per_s` seconds, a day where nothing else is said."""
+
+    requests: int
+    per_s: float = 86_400.0
+
+
+@attrs.frozen(kw_only=True)
 class Timeouts:
     """Seconds: for a connection, for each step of sending, for first content, for silence after it. None: not given."""
 
@@ -121,6 +129,7 @@ class Provider:
     auth: Auth = "none"
     keys: tuple[Secret, ...] = ()
     keys_env: tuple[str, ...] = ()
+    key_limit: KeyLimit | None = None
     settings: Settings = Settings()
     #: The address of a proxy that requests go through; it may hold credentials.
     proxy: Secret | None = None

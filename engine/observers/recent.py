@@ -182,7 +182,11 @@ def _attempts(record: Record) -> list[JSON]:
                     "tries": [],
                 }
             case TryStarted():
-                rows[event.attempt]["tries"].append({"number": event.number, "key": event.key, "failure": None})
+                passed = [{**attrs.asdict(key), "wait_s": _rounded(key.wait_s)} for key in event.passed]
+                told: JSON = {"number": event.number, "key": event.key, "failure": None}
+                if passed:
+                    told["keys_passed_over"] = passed
+                rows[event.attempt]["tries"].append(told)
             case TryEnded() if event.failure is not None:
                 rows[event.attempt]["tries"][-1]["failure"] = str(event.failure)
             case FirstContent():
