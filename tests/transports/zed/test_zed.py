@@ -301,7 +301,7 @@ class TestMode:
     async def test_each_trigger(self) -> None:
         """A long prompt, many calls, much thinking."""
         assert await self.mode() == "normal"
-        assert await self.mode([user("x" * 260_000)]) == "burn"
+        assert await self.mode([user("word " * 65_000)]) == "burn"
         assert await self.mode(loop(20), tools=TOOLS) == "burn"
         assert await self.mode(thinking={"type": "adaptive"}, output_config={"effort": "high"}) == "burn"
         assert await self.mode(thinking={"type": "enabled", "budget_tokens": 20_000}) == "burn"
@@ -309,16 +309,16 @@ class TestMode:
 
     async def test_triggers_are_chosen(self) -> None:
         """None of them: never by itself."""
-        assert await self.mode([user("x" * 260_000)], thread={"auto_burn_mode_triggers": ()}) == "normal"
+        assert await self.mode([user("word " * 65_000)], thread={"auto_burn_mode_triggers": ()}) == "normal"
         assert await self.mode(thread={"mode": "burn", "burn_word": "max"}) == "max"
-        assert await self.mode([user("x" * 260_000)], thread={"mode": "normal"}) == "normal"
+        assert await self.mode([user("word " * 65_000)], thread={"mode": "normal"}) == "normal"
 
     async def test_a_dear_prompt_stays_normal(self) -> None:
-        """65,000 tokens at $2 a million are $0.13."""
+        """Some 65,000 tokens at $2 a million are some $0.13."""
         models = {"claude-sonnet-5": Model(id="claude-sonnet-5", price=Price(input=2.0, output=10.0))}
-        long = [user("x" * 260_000)]
-        assert await self.mode(long, models=models, thread={"burn_max_usd": 0.14}) == "burn"
-        assert await self.mode(long, models=models, thread={"burn_max_usd": 0.12}) == "normal"
+        long = [user("word " * 65_000)]
+        assert await self.mode(long, models=models, thread={"burn_max_usd": 0.15}) == "burn"
+        assert await self.mode(long, models=models, thread={"burn_max_usd": 0.08}) == "normal"
 
 
 def decoded(data: bytes, cut: int | None = None) -> list[StreamEvent]:
