@@ -82,7 +82,9 @@ class Accent:
 
 #: How a `reasoning` object asks for thinking, by OpenAI's description: an effort, and a summary of it to be shown.
 REASONING = Switch(
-    on=MappingProxyType({"reasoning": MappingProxyType({"summary": "auto"})}), effort="reasoning.effort", efforts=EFFORTS
+    on=MappingProxyType({"reasoning": MappingProxyType({"summary": "auto"})}),
+    effort="reasoning.effort",
+    efforts=EFFORTS,
 )
 
 
