@@ -12,7 +12,7 @@ from .faults import NAMES
 from .upstream import Upstream, serving
 from .wire import SIGNATURE
 
-ENCRYPTED = {"include": ["reasoning.encrypted_content"]}
+ENCRYPTED: dict[str, Any] = {"include": ["reasoning.encrypted_content"]}
 
 
 def ask(text: str, *, stream: bool = True, model: str = "m", **more: Any) -> dict[str, Any]:
