@@ -27,7 +27,7 @@ from transports.responses import ResponsesDecoder
 from transports.responses._gather import HANDLERS
 
 TOOLS = toolbox(*NAMES)
-LAW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -252,7 +252,7 @@ class TestHostility:
         events, complete, failed = said(data.draw(cuttings(body)))
         check_survived(events, complete=complete, failed=failed)
 
-    @settings(LAW, max_examples=150)
+    @settings(LAW, max_examples=60)
     @given(st.lists(EVENTS.map(frame), max_size=6))
     def test_any_json(self, frames: list[bytes]) -> None:
         """It is an answer, an error, or refused."""

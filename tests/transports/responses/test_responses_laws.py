@@ -20,7 +20,7 @@ from transports._dialect import TooDeep
 from transports.responses import openai_responses
 from transports.responses._encoder import OPTIONAL
 
-LAW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def texts(sent: Body) -> str:
@@ -58,7 +58,7 @@ def thoughtful(draw: st.DrawFn, host: Host) -> Told:
     return told
 
 
-@settings(LAW, max_examples=40)
+@settings(LAW, max_examples=15)
 @given(histories(), wishes())
 def test_every_host_is_sent_what_a_strict_one_takes(told: Told, wish: Body) -> None:
     """And all that was said, in order; the request itself stays as it was."""
