@@ -69,6 +69,7 @@ PURE = (
     "transports/_papers.py",
     "transports/_remedies.py",
     "transports/chat/*.py",
+    "transports/responses/*.py",
     "transports/ollama/*.py",
     "transports/translate/*.py",
     "transports/zed/__init__.py",

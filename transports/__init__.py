@@ -29,9 +29,10 @@ from transports.chat import openai_chat as openai_chat
 from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport
 from transports.ollama import ollama as ollama
+from transports.responses import openai_responses as openai_responses
 from transports.zed._transport import ZedThreads as ZedThreads
 
 #: The dialects of HTTP, by wire.
 DIALECTS: Mapping[Wire, Dialect] = MappingProxyType(
-    {"anthropic": anthropic, "openai-chat": openai_chat, "ollama": ollama}
+    {"anthropic": anthropic, "openai-chat": openai_chat, "openai-responses": openai_responses, "ollama": ollama}
 )

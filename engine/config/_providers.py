@@ -160,6 +160,8 @@ class _One:
             chat=like.chat,
             chat_by_model=like.chat_by_model,
             thread=table.thread or ThreadSettings(),
+            responses=like.responses,
+            responses_by_model=like.responses_by_model,
             open_models=row.public_models if public else None,
             families=row.families,
         )

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import attrs
 import trio
 
-from .chat_asks import as_messages
+from . import chat_asks, responses_asks
 from .ollama_asks import messages_of_ollama
 from .scripts import Ask
 from .wire import Wire
@@ -21,10 +21,12 @@ from .wire import Wire
 _WIRES: Mapping[str, Wire] = {
     "/v1/messages": "anthropic",
     "/v1/chat/completions": "openai-chat",
+    "/v1/responses": "openai-responses",
     "/api/chat": "ollama",
 }
 _AS_MESSAGES: Mapping[Wire, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
-    "openai-chat": as_messages,
+    "openai-chat": chat_asks.as_messages,
+    "openai-responses": responses_asks.as_messages,
     "ollama": messages_of_ollama,
 }
 Ending = Literal["open", "finished", "client-left", "reset", "cut"]

@@ -12,19 +12,19 @@ import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .openai_rules import (
-    _NAME,
-    _any_object,
-    _by,
-    _flag,
-    _list,
-    _number,
-    _object,
-    _one_of,
-    _secrets,
-    _string,
-    _text,
-    _text_or,
+from .forms import (
+    NAME,
+    a_list,
+    a_number,
+    a_text,
+    an_object,
+    any_object,
+    by,
+    flag,
+    one_of,
+    secrets,
+    string,
+    text_or,
 )
 
 #: The keywords that its structures have for a schema; what else there is in one is lost without a word.
@@ -33,7 +33,7 @@ _KEYWORDS = frozenset(["type", "items", "enum", "properties", "required", "anyOf
 
 def ollama_breaches(body: Any) -> list[str]:
     """Every breach in one body; the rules of the conversation are looked at only where its form is right."""
-    return list(_BODY(body, "")) or [*_conversation(body["messages"]), *_told(body), *_secrets(body, "")]
+    return list(_BODY(body, "")) or [*_conversation(body["messages"]), *_told(body), *secrets(body, "")]
 
 
 def _any_text(value: Any, where: str) -> Iterator[str]:
@@ -77,52 +77,52 @@ def _parameters(value: Any, where: str) -> Iterator[str]:
         yield f"{where}: not an object's schema"
 
 
-_call = _object(
+_call = an_object(
     {
-        "id": _string,
-        "function": _object(
-            {"name": _text(_NAME), "arguments": _any_object, "index": _number(0, 99)}, ["name", "arguments"]
+        "id": string,
+        "function": an_object(
+            {"name": a_text(NAME), "arguments": any_object, "index": a_number(0, 99)}, ["name", "arguments"]
         ),
     },
     ["function"],
 )
-_message = _by(
+_message = by(
     "role",
     {
-        "system": _object({"role": _string, "content": _string}, ["content"]),
-        "user": _object({"role": _string, "content": _any_text, "images": _list(_picture)}, ["content"]),
-        "assistant": _object(
-            {"role": _string, "content": _any_text, "thinking": _string, "tool_calls": _list(_call)}, ["content"]
+        "system": an_object({"role": string, "content": string}, ["content"]),
+        "user": an_object({"role": string, "content": _any_text, "images": a_list(_picture)}, ["content"]),
+        "assistant": an_object(
+            {"role": string, "content": _any_text, "thinking": string, "tool_calls": a_list(_call)}, ["content"]
         ),
-        "tool": _object(
-            {"role": _string, "content": _string, "tool_name": _text(_NAME), "tool_call_id": _string},
+        "tool": an_object(
+            {"role": string, "content": string, "tool_name": a_text(NAME), "tool_call_id": string},
             ["content", "tool_name"],
         ),
     },
 )
-_function = _object({"name": _text(_NAME), "description": _string, "parameters": _parameters}, ["name", "parameters"])
-_options = _object(
+_function = an_object({"name": a_text(NAME), "description": string, "parameters": _parameters}, ["name", "parameters"])
+_options = an_object(
     {
-        "num_ctx": _number(1, 2**31, whole=True),
-        "num_predict": _number(-2, 2**31, whole=True),
-        "temperature": _number(0, 2),
-        "top_p": _number(0, 1),
-        "top_k": _number(1, 2**31, whole=True),
-        "stop": _list(_string),
+        "num_ctx": a_number(1, 2**31, whole=True),
+        "num_predict": a_number(-2, 2**31, whole=True),
+        "temperature": a_number(0, 2),
+        "top_p": a_number(0, 1),
+        "top_k": a_number(1, 2**31, whole=True),
+        "stop": a_list(string),
     }
 )
-_BODY = _object(
+_BODY = an_object(
     {
-        "model": _string,
-        "messages": _list(_message),
-        "tools": _list(_object({"type": _one_of("function"), "function": _function}, ["type", "function"])),
-        "stream": _flag,
-        "think": _one_of(True, False, "low", "medium", "high", "max"),
-        "format": _text_or(_one_of("json"), dict, _any_object),
+        "model": string,
+        "messages": a_list(_message),
+        "tools": a_list(an_object({"type": one_of("function"), "function": _function}, ["type", "function"])),
+        "stream": flag,
+        "think": one_of(True, False, "low", "medium", "high", "max"),
+        "format": text_or(one_of("json"), dict, any_object),
         "options": _options,
-        "keep_alive": _text_or(_number(-1, 2**31), str, _text(r"-?(\d+(\.\d+)?(ns|us|ms|s|m|h))+")),
-        "truncate": _flag,
-        "shift": _flag,
+        "keep_alive": text_or(a_number(-1, 2**31), str, a_text(r"-?(\d+(\.\d+)?(ns|us|ms|s|m|h))+")),
+        "truncate": flag,
+        "shift": flag,
     },
     ["model", "messages"],
 )

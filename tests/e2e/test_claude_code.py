@@ -69,14 +69,18 @@ async def test_thinking_and_its_signature_come_back_whole(claude_at: ClaudeAt, d
     """The second turn sends the first one's thinking block back, with the signature unharmed.
 
     The other wires have no signatures: there the client gets the proxy's own, and the upstream gets no thinking back.
+    In Responses the proxy's own holds what the upstream has encrypted, and brings it back.
     """
     claude = claude_at(door)
     first = await claude.run("[[think forty two]]")
     assert_clean(first, "forty two")
     assert_clean(await claude.run("[[recall]]", resume=first.session), "I said: forty two")
-    foreign = upstream.asked[0].wire != "anthropic"
-    assert first.signatures == ["hedgerow.only/claude-sonnet-5-5." if foreign else SIGNATURE]
-    assert upstream.asked[-1].signatures == ([] if foreign else [SIGNATURE])
+    wire = upstream.asked[0].wire
+    (signature,) = first.signatures
+    ours, _, state = signature.rpartition(".")
+    assert (signature == SIGNATURE) is (wire == "anthropic")
+    assert wire == "anthropic" or (ours, bool(state)) == ("hedgerow.only/claude-sonnet-5-5", wire == "openai-responses")
+    assert upstream.asked[-1].signatures == ([SIGNATURE] if wire in ("anthropic", "openai-responses") else [])
 
 
 async def test_a_tool_loop_runs_its_side_effect_exactly_once(
@@ -177,6 +181,8 @@ async def test_a_deferred_tool_is_found_and_offered(claude_at: ClaudeAt, door: s
         *((fault, "openai-chat", "anthropic") for fault in BEFORE_CONTENT[::2]),
         *((fault, "openai-chat", "openai-chat") for fault in BEFORE_CONTENT[1::2]),
         *((fault, "anthropic", "openai-chat") for fault in ("500", "reset", "hollow")),
+        *((fault, "openai-responses", "anthropic") for fault in BEFORE_CONTENT[1::2]),
+        *((fault, "openai-responses", "openai-responses") for fault in ("error-event", "hollow")),
         *((fault, "ollama", "anthropic") for fault in BEFORE_CONTENT[::3]),
         *((fault, "openai-chat", "ollama") for fault in BEFORE_CONTENT[1::3]),
     ],
@@ -201,6 +207,7 @@ async def test_a_candidate_that_fails_before_content_is_invisible(
         *((fault, "openai-chat", "anthropic") for fault in ("429", "error-event")),
         *((fault, "anthropic", "openai-chat") for fault in ("500", "hollow")),
         *((fault, "openai-chat", "openai-chat") for fault in ("reset",)),
+        *((fault, "openai-responses", "openai-responses") for fault in ("error-event",)),
         *((fault, "ollama", "anthropic") for fault in ("error-event",)),
         *((fault, "ollama", "ollama") for fault in ("hollow",)),
     ],
@@ -225,6 +232,7 @@ async def test_a_tool_loop_over_a_failing_candidate_runs_once(
         *((fault, ["anthropic"] * 2) for fault in ("cut-text", "reset-text", "error-midway")),
         *((fault, ["openai-chat", "anthropic"]) for fault in ("cut-text", "error-midway")),
         *((fault, ["openai-chat"] * 2) for fault in ("reset-text",)),
+        *((fault, ["openai-responses", "anthropic"]) for fault in ("cut-text",)),
         *((fault, ["ollama", "anthropic"]) for fault in ("cut-text", "error-midway")),
     ],
 )
@@ -251,6 +259,7 @@ async def test_a_text_that_breaks_off_is_never_shown_as_whole(
         ("reset-tool", ["anthropic", "anthropic"]),
         ("cut-tool", ["openai-chat", "anthropic"]),
         ("reset-tool", ["openai-chat", "openai-chat"]),
+        ("cut-tool", ["openai-responses", "anthropic"]),
         ("cut-tool", ["ollama", "anthropic"]),
     ],
 )

@@ -9,9 +9,10 @@ socket while it answers: an `Exchange` says when the request came, what was sent
 What it says is in `scripts`, how it fails in `faults`. A fault is chosen by URL prefix (`/reset/v1/messages`), else by
 the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own `fault`. `GET /log` returns the log.
 
-The path says the wire: `/v1/messages`, `/v1/chat/completions` or `/api/chat`. Whatever its own wire has no place for it
-refuses, with 422 on the second (`openai_rules`), with 400 on the third (`ollama_rules`), with Anthropic's 400 for thinking
-that somebody else signed; and since a proxy may get over a refusal unseen, `serving` fails the test afterwards.
+The path says the wire: `/v1/messages`, `/v1/chat/completions`, `/v1/responses` or `/api/chat`. Whatever its own wire has no
+place for it refuses, with 422 on OpenAI's (`openai_rules`, `responses_rules`), with 400 on Ollama's (`ollama_rules`), with
+Anthropic's 400 for thinking that somebody else signed; and since a proxy may get over a refusal unseen, `serving` fails the
+test afterwards.
 """
 
 from __future__ import annotations
@@ -31,23 +32,33 @@ import attrs
 import h11
 import trio
 
+from . import openai_rules, responses_rules
 from .chat_wire import CHAT
 from .errors import lone_errors_bare
 from .exchange import Exchange as Exchange
 from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse, refusal
+from .forms import head_breaches
 from .ollama_rules import ollama_breaches
 from .ollama_wire import OLLAMA
-from .openai_rules import breaches, head_breaches
+from .responses_wire import RESPONSES
 from .scripts import answer
 from .wire import ANTHROPIC, Rendering, Wire, forged, make_message
 
-_RENDERINGS: Mapping[Wire, Rendering] = {"anthropic": ANTHROPIC, "openai-chat": CHAT, "ollama": OLLAMA}
-_RULES: Mapping[Wire, Callable[[dict[str, Any]], list[str]]] = {
+MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
+
+
+_CHECKS: Mapping[Wire, Callable[[Any], list[str]]] = {
     "anthropic": forged,
-    "openai-chat": breaches,
+    "openai-chat": openai_rules.breaches,
+    "openai-responses": responses_rules.breaches,
     "ollama": ollama_breaches,
 }
-MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
+_RENDERINGS: Mapping[Wire, Rendering] = {
+    "anthropic": ANTHROPIC,
+    "openai-chat": CHAT,
+    "openai-responses": RESPONSES,
+    "ollama": OLLAMA,
+}
 
 
 @attrs.define(eq=False)
@@ -103,8 +114,8 @@ class Upstream:
         arrived = trio.current_time()
         exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, fault, arrived)
         if exchange.is_message:
-            foreign = [] if exchange.wire == "anthropic" else head_breaches(headers)
-            exchange.refused += [*foreign, *_RULES[exchange.wire](parsed)]
+            exchange.refused += _CHECKS[exchange.wire](parsed)
+            exchange.refused += [] if exchange.wire == "anthropic" else head_breaches(headers)
         self.log.append(exchange)
         news, self._news = self._news, trio.Event()
         news.set()
@@ -132,10 +143,14 @@ class Upstream:
         blocks = () if exchange.refused else answer(exchange.ask)
         message = make_message(f"{self.name}{exchange.number}", str(exchange.body.get("model")), blocks, size // 4)
         if exchange.refused:
-            return refusal(422 if rendering is CHAT else 400, "; ".join(exchange.refused), message, rendering)
+            status = 422 if rendering in (CHAT, RESPONSES) else 400
+            return refusal(status, "; ".join(exchange.refused), message, rendering)
         if rendering is CHAT:
             counted = bool((exchange.body.get("stream_options") or {}).get("include_usage"))
             message = attrs.evolve(message, counted=counted)
+        if rendering is RESPONSES:
+            encrypted = "reasoning.encrypted_content" in exchange.body.get("include", ())
+            message = attrs.evolve(message, encrypted=encrypted)
         streams = exchange.body.get("stream", rendering is OLLAMA)
         return actions(exchange.fault, message, rendering, stream=bool(streams))
 
