@@ -61,6 +61,7 @@ PURE = (
     "transports/_envelope.py",
     "transports/_remedies.py",
     "transports/chat/*.py",
+    "transports/gemini/*.py",
     "transports/translate/*.py",
     "transports/_classify.py",
     "transports/_http1.py",

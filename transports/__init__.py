@@ -20,8 +20,11 @@ from transports._sse import SSEDecoder as SSEDecoder
 from transports._sse import SSEError as SSEError
 from transports._wire import WireHTTP as WireHTTP
 from transports.chat import openai_chat as openai_chat
+from transports.gemini import gemini as gemini_native
 from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport
 
 #: The dialects of HTTP, by wire.
-DIALECTS: Mapping[Wire, Dialect] = MappingProxyType({"anthropic": anthropic, "openai-chat": openai_chat})
+DIALECTS: Mapping[Wire, Dialect] = MappingProxyType(
+    {"anthropic": anthropic, "openai-chat": openai_chat, "gemini": gemini_native}
+)

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Literal
+from urllib.parse import quote
 
 import attrs
 
@@ -23,7 +24,7 @@ WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemi
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
 #: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "rehearsal"})
+SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "gemini", "rehearsal"})
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -176,9 +177,12 @@ class Provider:
         """This provider on the wire that this model is asked on."""
         return self.variants.get(self.wire_of(model), self) if self.variants else self
 
-    def url(self, path: str) -> str:
-        """The absolute address of one of `paths`. Raises KeyError for a path this provider does not have."""
-        found = self.paths[path]
+    def url(self, path: str, model: str = "") -> str:
+        """The absolute address of one of `paths`, `{model}` in it filled in: as one part of a path, whatever it holds.
+
+        Raises KeyError for a path this provider does not have.
+        """
+        found = self.paths[path].replace("{model}", quote(model.removeprefix("models/"), safe=""))
         return found if found.startswith("http") else self.base_url.rstrip("/") + found
 
     def model(self, id: str) -> Model:

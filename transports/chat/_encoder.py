@@ -14,34 +14,14 @@ import attrs
 
 from engine import JSON, Ask
 from engine.config import Accent, CapField, Choice, Thinking
-from transports._dialect import answer_cap
 from transports.chat._history import History
+from transports.translate._cap import cap_of
 from transports.translate._effort import USUAL_SWITCH, Wanted, merge, switched, thinks, wanted
 from transports.translate._texts import system_text, word, written
 from transports.translate._tools import Toolbox, sendable_name
 
-#: Room that is left between a prompt, its answer and the end of the window, in tokens: estimates are rough.
-WINDOW_MARGIN = 256
-#: An answer is never asked to be shorter than this by an estimate alone, in tokens.
-LEAST_ANSWER = 1024
 #: A schema nested deeper is not looked into.
 _MAX_DEPTH = 64
-
-
-def cap_of(ask: Ask) -> int:
-    """The longest answer to ask for, in tokens: also within what the model gives, and what its window has left.
-
-    The estimate of a prompt is rough, so it alone never cuts an answer below `LEAST_ANSWER`.
-    """
-    cap = answer_cap(ask)
-    model = ask.candidate.model
-    if (most := ask.provider.max_output(model)) is not None:
-        cap = min(cap, most)
-    window = ask.learned.window or ask.provider.model(model).capabilities.context
-    if window is not None:
-        left = window - ask.request.need.input_tokens - WINDOW_MARGIN
-        cap = min(cap, max(left, LEAST_ANSWER))
-    return max(1, cap)
 
 
 def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
