@@ -285,7 +285,7 @@ class WireHTTP:
             parsed = orjson.loads(body) if body else None
             if isinstance(parsed, list) and len(parsed) == 1:
                 parsed = parsed[0]  # Gemini's errors come in a list
-            if isinstance(parsed, list) and all(isinstance(one, dict) for one in parsed):
+            if isinstance(parsed, list) and parsed and all(isinstance(one, dict) for one in parsed):
                 return self._listed(parsed, decoder, keys)
             if isinstance(parsed, dict) and parsed.get("error"):
                 raise keys.struck_from_error(classify_in_stream(parsed))
@@ -305,7 +305,7 @@ class WireHTTP:
 
     def _listed(self, chunks: list[JSON], decoder: Decoder, keys: _Keys) -> list[StreamEvent]:
         """A stream's chunks as one JSON list: how Gemini answers where `alt=sse` was lost on the way."""
-        events = decoder.feed(b"".join(b"data: %s\n\n" % orjson.dumps(chunk) for chunk in chunks)) if chunks else []
+        events = decoder.feed(b"".join(b"data: %s\n\n" % orjson.dumps(chunk) for chunk in chunks))
         events += decoder.finish()
         if events and events[-1].kind is Kind.ERROR and not any(e.content for e in events):
             raise keys.struck_from_error(classify_in_stream(events[-1].payload))

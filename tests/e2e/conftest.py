@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,20 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield running
 
 
-@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat"])
+_DOORS: Mapping[str, Wire] = {"hedgerow": "anthropic", "hedgerow-chat": "openai-chat", "hedgerow-gemini": "gemini"}
+
+
+@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat", "hedgerow-gemini"])
 async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[str]:
     """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it.
 
-    The proxy asks the upstream on Anthropic's wire, or on chat completions; where a test expects something else of the
-    latter, `Exchange.wire` says which it was.
+    The proxy asks the upstream on Anthropic's wire, on chat completions or on Gemini's; where a test expects something else
+    of one of them, `Exchange.wire` says which it was.
     """
     if request.param == "direct":
         yield upstream.base_url
         return
-    wires: list[Wire] = ["openai-chat" if request.param == "hedgerow-chat" else "anthropic"]
+    wires: list[Wire] = [_DOORS[request.param]]
     config = configuration({"only": upstream.base_url}, ["only/claude-sonnet-5-5"], wires=wires)
     async with running_proxy(config) as proxy:
         yield proxy.base_url

@@ -6,16 +6,27 @@ it instead of the proxy.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
 import trio
 
-from .chat_asks import as_messages
+from .chat_asks import as_messages as chat_asked
+from .gemini_asks import as_messages as gemini_asked
 from .scripts import Ask
 from .wire import Wire
 
 Ending = Literal["open", "finished", "client-left", "reset", "cut"]
+#: How the path of a request for inference ends, by wire.
+_DOORS: Mapping[str, Wire] = {
+    "/v1/messages": "anthropic",
+    "/v1/chat/completions": "openai-chat",
+    ":streamGenerateContent": "gemini",
+    ":generateContent": "gemini",
+}
+_MODEL = re.compile(r"/models/([^:]+(?::[^:]*)*):\w+$")
 
 
 @attrs.define(eq=False)
@@ -44,21 +55,28 @@ class Exchange:
     @property
     def is_message(self) -> bool:
         """Whether this asked for inference (count_tokens does not)."""
-        return self.method == "POST" and self.path.endswith(("/v1/messages", "/v1/chat/completions"))
+        return self.method == "POST" and bool(self.wire)
 
     @property
-    def wire(self) -> Wire:
-        """On which wire it came."""
-        return "openai-chat" if self.path.endswith("/v1/chat/completions") else "anthropic"
+    def wire(self) -> Wire | None:
+        """On which wire inference was asked for; None where it was not."""
+        return next((wire for ending, wire in _DOORS.items() if self.path.endswith(ending)), None)
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for: Gemini has it in the path."""
+        found = _MODEL.search(self.path)
+        return found[1] if found else str(self.body.get("model", ""))
 
     @property
     def ask(self) -> Ask:
-        """What was asked, as the scripts see it. On chat completions this needs a body that was not refused."""
-        return Ask(as_messages(self.body) if self.wire == "openai-chat" else self.body, self.agent)
+        """What was asked, as the scripts see it. On other wires this needs a body that was not refused."""
+        read = {"openai-chat": chat_asked, "gemini": gemini_asked}.get(self.wire or "")
+        return Ask(read(self.body) if read else self.body, self.agent)
 
     @property
     def agent(self) -> str:
-        """The sub-agent's id, "" for the main conversation, and on chat completions, where nobody is told."""
+        """The sub-agent's id, "" for the main conversation, and on other wires, where nobody is told."""
         return self.headers.get("x-claude-code-agent-id", "")
 
     @property
@@ -94,7 +112,7 @@ class Exchange:
             "agent",
             "refused",
         )
-        return {**{name: getattr(self, name) for name in shown}, "model": self.body.get("model")}
+        return {**{name: getattr(self, name) for name in shown}, "model": self.model}
 
 
 def endings(exchanges: list[Exchange]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A scripted provider on a loopback port, on both wires, which remembers how every exchange went.
+"""A scripted provider on a loopback port, on every wire, which remembers how every exchange went.
 
 A mock inside the client's process would prove nothing about sockets: whether a loser's connection is really closed, and
 when, is only visible from the other end of it. So this is a server of its own (h11 over a Trio stream) that watches its
@@ -9,18 +9,19 @@ socket while it answers: an `Exchange` says when the request came, what was sent
 What it says is in `scripts`, how it fails in `faults`. A fault is chosen by URL prefix (`/reset/v1/messages`), else by
 the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own `fault`. `GET /log` returns the log.
 
-The path says the wire: `/v1/messages`, or `/v1/chat/completions`. Whatever its own wire has no place for it refuses, with
-422 on the latter (`openai_rules`), with Anthropic's 400 for thinking that somebody else signed; and since a proxy may get
-over a refusal unseen, `serving` fails the test afterwards.
+The path says the wire: `/v1/messages`, `/v1/chat/completions`, or `:streamGenerateContent`. Whatever its own wire has no
+place for it refuses: with 422 (`openai_rules`), Google's 400 (`gemini_rules`), Anthropic's for thinking that somebody else
+signed; and since a proxy may get over a refusal unseen, `serving` fails the test afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -30,14 +31,22 @@ import attrs
 import h11
 import trio
 
+from . import gemini_rules
 from .chat_wire import CHAT
 from .errors import lone_errors_bare
 from .exchange import Exchange as Exchange
 from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse, refusal
+from .gemini_wire import GEMINI
 from .openai_rules import breaches, head_breaches
 from .scripts import answer
-from .wire import ANTHROPIC, forged, make_message
+from .wire import ANTHROPIC, Rendering, Wire, forged, make_message
 
+#: How each wire writes its answers, and the status of its refusals.
+_RENDERINGS: Mapping[Wire, tuple[Rendering, int]] = {
+    "anthropic": (ANTHROPIC, 400),
+    "openai-chat": (CHAT, 422),
+    "gemini": (GEMINI, 400),
+}
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
 
 
@@ -90,19 +99,22 @@ class Upstream:
         path = unquote(target.partition("?")[0])
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in request.headers}
         parsed = json.loads(body) if body else {}
-        fault = self._fault_for(path, str(parsed.get("model", "")))
-        arrived = trio.current_time()
-        exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, fault, arrived)
-        if exchange.is_message:
-            chat = exchange.wire == "openai-chat"
-            exchange.refused += [*head_breaches(headers), *breaches(parsed)] if chat else forged(parsed)
+        exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, "", trio.current_time())
+        exchange.fault = self._fault_for(path, exchange.model)
+        match exchange.wire:
+            case "openai-chat":
+                exchange.refused += [*head_breaches(headers), *breaches(parsed)]
+            case "gemini":
+                exchange.refused += [*gemini_rules.head_breaches(headers), *gemini_rules.breaches(parsed)]
+            case "anthropic":
+                exchange.refused += forged(parsed)
         self.log.append(exchange)
         news, self._news = self._news, trio.Event()
         news.set()
         await connection.answer(exchange, self._answer(exchange, len(body)))
 
     def _fault_for(self, path: str, model: str) -> str:
-        prefix, suffix = path.partition("/v1/")[0].strip("/"), model.rpartition("@")[2]
+        prefix, suffix = re.split("/v1(?:beta)?/", path)[0].strip("/"), model.rpartition("@")[2]
         return next((text for text in (prefix, suffix) if is_fault(text)), self.fault)
 
     def _answer(self, exchange: Exchange, size: int) -> Iterator[Action]:
@@ -119,15 +131,16 @@ class Upstream:
         return _json({})
 
     def _say(self, exchange: Exchange, size: int) -> Iterator[Action]:
-        rendering = CHAT if exchange.wire == "openai-chat" else ANTHROPIC
+        rendering, status = _RENDERINGS[exchange.wire or "anthropic"]
         blocks = () if exchange.refused else answer(exchange.ask)
-        message = make_message(f"{self.name}{exchange.number}", str(exchange.body.get("model")), blocks, size // 4)
+        message = make_message(f"{self.name}{exchange.number}", exchange.model, blocks, size // 4)
         if exchange.refused:
-            return refusal(422 if rendering is CHAT else 400, "; ".join(exchange.refused), message, rendering)
+            return refusal(status, "; ".join(exchange.refused), message, rendering)
         if rendering is CHAT:
             counted = bool((exchange.body.get("stream_options") or {}).get("include_usage"))
             message = attrs.evolve(message, counted=counted)
-        return actions(exchange.fault, message, rendering, stream=bool(exchange.body.get("stream")))
+        stream = bool(exchange.body.get("stream")) or exchange.path.endswith(":streamGenerateContent")
+        return actions(exchange.fault, message, rendering, stream=stream)
 
 
 @asynccontextmanager
@@ -275,7 +288,7 @@ async def _main(port: int, fault: str, say: Callable[[str], None]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A scripted provider on loopback, on both wires.")
+    parser = argparse.ArgumentParser(description="A scripted provider on loopback, on every wire.")
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--fault", default="", help="how every answer fails, e.g. 429 or silence:30")
     options = parser.parse_args()

@@ -43,7 +43,7 @@ class ToolUse:
 
 
 Block = Text | Thinking | ToolUse
-Wire = Literal["anthropic", "openai-chat"]
+Wire = Literal["anthropic", "openai-chat", "gemini"]
 
 
 @attrs.frozen
