@@ -66,15 +66,15 @@ async def test_a_turn_with_json_output(claude_at: ClaudeAt, door: str) -> None:
 async def test_thinking_and_its_signature_come_back_whole(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
     """The second turn sends the first one's thinking block back, with the signature unharmed.
 
-    Chat completions have no signatures: there the client gets the proxy's own, and the upstream gets no thinking back.
+    Where a host signs no thinking the client gets the proxy's own, and the upstream gets no thinking back.
     """
     claude = claude_at(door)
     first = await claude.run("[[think forty two]]")
     assert_clean(first, "forty two")
     assert_clean(await claude.run("[[recall]]", resume=first.session), "I said: forty two")
-    chat = upstream.asked[0].wire == "openai-chat"
-    assert first.signatures == ["hedgerow.only/claude-sonnet-5-5." if chat else SIGNATURE]
-    assert upstream.asked[-1].signatures == ([] if chat else [SIGNATURE])
+    foreign = upstream.asked[0].wire != "anthropic"
+    assert first.signatures == ["hedgerow.only/claude-sonnet-5-5." if foreign else SIGNATURE]
+    assert upstream.asked[-1].signatures == ([] if foreign else [SIGNATURE])
 
 
 async def test_a_tool_loop_runs_its_side_effect_exactly_once(
@@ -116,7 +116,7 @@ async def test_a_resumed_session_remembers(claude_at: ClaudeAt, door: str, upstr
     assert_clean(second, "I said: pineapple")
     assert second.session == first.session
     ids = {exchange.headers.get("x-claude-code-session-id") for exchange in upstream.asked}
-    assert ids == {None} if upstream.asked[0].wire == "openai-chat" else len(ids - {None}) == 1
+    assert ids == {None} if upstream.asked[0].wire != "anthropic" else len(ids - {None}) == 1
 
 
 async def test_four_sessions_at_once_do_not_mix(claude_at: ClaudeAt, door: str) -> None:
@@ -135,10 +135,10 @@ async def test_a_sub_agent_answers_its_parent(claude_at: ClaudeAt, door: str, up
     """The agent's own request is marked with its id, where the wire has a place for it; its words reach the parent."""
     run = await claude_at(door).run("[[agent pineapple]]")
     assert run.is_clean, str(run)
-    chat = upstream.asked[0].wire == "openai-chat"
-    assert ("\n  pineapple\n" if chat else "sub-agent: pineapple") in run.text, str(run)
+    foreign = upstream.asked[0].wire != "anthropic"
+    assert ("\n  pineapple\n" if foreign else "sub-agent: pineapple") in run.text, str(run)
     assert [exchange.ask.turn().name for exchange in upstream.asked] == ["agent", "say", "agent"]
-    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, not chat, False]
+    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, not foreign, False]
 
 
 async def test_a_command_that_fails_is_told_as_an_error(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:

@@ -230,8 +230,10 @@ class GeminiDecoder:
         if cut == "refusal" and not self._writer.blocks and not calls:
             self._writer.say("text", f"[the provider withheld the answer: {self._finish}]")
             self._writer.close()
-        if state := self._signatures.of_rest(call.signature for call in calls):
-            self._writer.whole({"type": "redacted_thinking", "data": seal(self._author, state)}, content=bool(calls))
+        # Behind a text that ends a turn nothing may stand: Claude Code takes an answer's last block for its result. Such a
+        # turn is over, and the signature of its text may be left out; a call's may not.
+        if calls and (state := self._signatures.of_rest(call.signature for call in calls)):
+            self._writer.whole({"type": "redacted_thinking", "data": seal(self._author, state)}, content=True)
         ids = unique_ids([call.id for call in calls], self._taken() if calls else (), self._message_id)
         for id, name, given in zip(ids, names, arguments, strict=True):
             self._writer.call(id, self._toolbox.name_of(name), given)

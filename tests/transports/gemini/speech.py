@@ -13,7 +13,7 @@ from engine.config import Model
 from tests.e2e.grammar import Reading
 from tests.recordings import CUTS, pieces
 from tests.transports.asks import ask, body
-from tests.transports.chat.streams import read_events, toolbox
+from tests.transports.chat.streams import read_events, signatures, toolbox
 from transports._anthropic import StreamError
 from transports._sse import SSEError
 from transports.gemini import GeminiDecoder, gemini
@@ -108,8 +108,16 @@ def sent(fields: Body | None = None, **more: Any) -> Body:
 
 def said_back(events: list[StreamEvent]) -> Body:
     """An answer as the client sends it back: an assistant message."""
-    found = read_events(events)
-    return {"role": "assistant", "content": found.blocks}
+    given = iter(signatures(events))
+    blocks = [
+        {**block, "signature": next(given)}
+        if block["type"] == "thinking"
+        else {**block, "data": next(given)}
+        if block["type"] == "redacted_thinking"
+        else block
+        for block in read_events(events).blocks
+    ]
+    return {"role": "assistant", "content": blocks}
 
 
 def named(one: Ask, author: str) -> Ask:
