@@ -32,7 +32,7 @@ from transports._dialect import TooDeep
 from transports._sse import SSEError
 from transports.gemini import OPTIONAL, gemini
 
-LAW = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LAW = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 MODELS = ("gemini-3-pro", "gemini-2.5-flash", "gemini-2.5-pro", "gemini-2.0-flash", "gemma-3", "somebody/something")
 TOOLS = toolbox(*NAMES)
 
@@ -326,7 +326,7 @@ class TestHostility:
         events, complete, failed = run(data.draw(cuttings(sent)))
         check_survived(events, complete=complete, failed=failed)
 
-    @settings(LAW, max_examples=80)
+    @settings(LAW, max_examples=40)
     @given(st.lists(CHUNKS.map(frame) | st.just(b"data: [DONE]\n\n") | st.just(b"event: error\n"), max_size=6))
     def test_any_json(self, frames: list[bytes]) -> None:
         """It is an answer, an error, or refused."""
