@@ -307,9 +307,14 @@ class WireHTTP:
 
     def _listed(self, chunks: list[JSON], decoder: Decoder, keys: _Keys) -> list[StreamEvent]:
         """A stream's chunks as one JSON list: how Gemini answers where `alt=sse` was lost on the way."""
-        events = decoder.feed(b"".join(b"data: %s\n\n" % orjson.dumps(chunk) for chunk in chunks))
-        events += decoder.finish()
-        if events and events[-1].kind is Kind.ERROR and not any(e.content for e in events):
+        try:
+            frames = [b"data: %s\n\n" % orjson.dumps(chunk) for chunk in chunks]
+        except orjson.JSONEncodeError:
+            raise StreamError("a list of chunks that is nested too deeply") from None
+        events = decoder.feed(b"".join(frames)) + decoder.finish()
+        if not events:
+            raise StreamError("a JSON answer that is not a message")
+        if events and events[-1].kind is Kind.ERROR:
             raise keys.struck_from_error(classify_in_stream(events[-1].payload))
         return events
 

@@ -109,7 +109,7 @@ async def test_thinking_keeps_its_signature(client: Any, upstream: Upstream, way
     first, second = message.content
     assert first.thinking.startswith("The user wants")
     ours = f"hedgerow.only/{MODEL}."
-    assert first.signature == (ours if upstream.asked[0].wire == "openai-chat" else SIGNATURE)
+    assert first.signature == (SIGNATURE if upstream.asked[0].wire == "anthropic" else ours)
     assert second.text == "forty two"
 
 

@@ -143,6 +143,13 @@ def test_native_hosts_are_asked_at_their_documented_address(id: str, url: str) -
     [
         ("zen", "claude-sonnet-5", "anthropic", "https://opencode.ai/zen/v1/messages", "x-api-key"),
         ("zen", "big-pickle", "openai-chat", "https://opencode.ai/zen/v1/chat/completions", "bearer"),
+        (
+            "zen",
+            "gemini-3.5-flash",
+            "gemini",
+            "https://opencode.ai/zen/v1/models/gemini-3.5-flash:streamGenerateContent?alt=sse",
+            "x-goog-api-key",
+        ),
         ("opencode_go", "minimax-m3", "anthropic", "https://opencode.ai/zen/go/v1/messages", "x-api-key"),
         ("opencode_go", "glm-5.2", "openai-chat", "https://opencode.ai/zen/go/v1/chat/completions", "bearer"),
     ],
@@ -153,7 +160,7 @@ def test_a_host_with_a_wire_for_each_model_is_asked_on_it(id: str, model: str, w
     provider = load(f"[providers.{id}]", file="", catalogue=CATALOGUE, environ=environ).providers[id]
     asked = provider.on(model)
     assert provider.unusable_for(model) == ""
-    assert (asked.wire, asked.url("messages"), asked.auth) == (wire, url, auth)
+    assert (asked.wire, asked.url("messages", model), asked.auth) == (wire, url, auth)
     assert provider.unusable_for("gpt-5") == (
         "its wire openai-responses is not spoken by this version" if id == "zen" else ""
     )
@@ -165,3 +172,19 @@ def test_the_catalogue_is_a_value() -> None:
     assert again == CATALOGUE
     assert again is not CATALOGUE
     assert isinstance(again, Catalogue)
+
+
+@pytest.mark.parametrize(
+    ("text", "wire", "url"),
+    [
+        ("", "gemini",
+         "https://generativelanguage.googleapis.com/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse"),
+        ('wire = "openai-chat"', "openai-chat", "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"),
+    ],
+)  # fmt: skip
+def test_gemini_is_asked_on_its_own_wire_unless_the_file_says_otherwise(text: str, wire: str, url: str) -> None:
+    """By the address that Google documents, with its own key header."""
+    environ = {"GEMINI_API_KEY": "k"}
+    provider = load(f"[providers.gemini]\n{text}", file="", catalogue=CATALOGUE, environ=environ).providers["gemini"]
+    assert (provider.wire, provider.url("messages", "gemini-3.5-flash")) == (wire, url)
+    assert provider.auth == ("x-goog-api-key" if wire == "gemini" else "bearer")
