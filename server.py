@@ -39,6 +39,7 @@ from routes import Access, App, Desk, Front, hide_late_disconnect, people
 from transports import (
     DIALECTS,
     Proxied,
+    Readable,
     Rehearsal,
     StreamingTransport,
     WireHTTP,
@@ -136,8 +137,9 @@ def build(
     """Everything, wired and not yet running. `log` takes the access log, `wall_s` gives the time of day."""
     http = StreamingTransport()
     ways = Proxied(http)
+    readable = Readable()
     transports: dict[str, Transport] = {
-        **{wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()},
+        **{wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()},
         "rehearsal": Rehearsal(_advice(config)),
     }
 

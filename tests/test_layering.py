@@ -24,7 +24,7 @@ LINE = ("policies", "engine", "transports", "routes", "server", "cli")
 LIBRARIES = {
     "policies": {"attrs"},
     "engine": {"trio", "cattrs", "orjson", "tree_sitter", "tree_sitter_toml"},
-    "transports": {"httpx", "h11", "trio_websocket", "jsonschema", "referencing"},
+    "transports": {"httpx", "h11", "trio_websocket", "jsonschema", "referencing", "pypdf"},
     "routes": {"quart", "quart_trio", "werkzeug"},  # werkzeug: the exceptions that Quart raises
     "server": {"hypercorn", "click", "rich", "structlog"},
     "cli": set[str](),
@@ -59,9 +59,13 @@ PURE = (
     "transports/_deferred.py",
     "transports/_dialect.py",
     "transports/_envelope.py",
+    "transports/_keys.py",
+    "transports/_models.py",
+    "transports/_papers.py",
     "transports/_remedies.py",
     "transports/chat/*.py",
     "transports/gemini/*.py",
+    "transports/ollama/*.py",
     "transports/translate/*.py",
     "transports/_classify.py",
     "transports/_http1.py",

@@ -24,7 +24,7 @@ WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemi
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
 #: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "gemini", "rehearsal"})
+SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "gemini", "ollama", "rehearsal"})
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -81,6 +81,9 @@ class Settings:
     #: Not in the repr: a person may have put into one what no other should read.
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
     timeouts: Timeouts = Timeouts()
+    #: On Ollama's own wire: the window to load a model with, in tokens, and how long it is kept, in its own words.
+    num_ctx: int | None = None
+    keep_alive: str | int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -104,9 +107,9 @@ class Model:
 class Provider:
     """A configured upstream.
 
-    `url(path)` joins `base_url` and one of `paths` (keys: `messages`, `count_tokens`, `models`); a path that begins
-    with `http` is absolute. `unusable_because` is empty where requests may be sent. `named` tells a provider with a
-    table in the file from one that merely stands in the catalogue.
+    `url(path, model)` joins `base_url` and one of `paths` (keys: `messages`, `count_tokens`, `models`); a path that
+    begins with `http` is absolute, and any may hold a query and `{model}`. `unusable_because` is empty where requests may
+    be sent. `named` tells a provider with a table in the file from one that merely stands in the catalogue.
     """
 
     id: str
@@ -180,16 +183,17 @@ class Provider:
         return self.variants.get(self.wire_of(model), self) if self.variants else self
 
     def url(self, path: str, model: str = "") -> str:
-        """The absolute address of one of `paths`, `{model}` in it filled in: as one part of a path, whatever it holds.
+        """The absolute address of one of `paths`, for a model where the path names it.
 
-        Raises KeyError for a path this provider does not have.
+        A name is quoted as one segment, its slashes too. Raises KeyError for a path this provider does not have.
         """
-        found = self.paths[path].replace("{model}", quote(model.removeprefix("models/"), safe=""))
+        found = self.paths[path].replace("{model}", quote(model, safe=""))
         return found if found.startswith("http") else self.base_url.rstrip("/") + found
 
     def model(self, id: str) -> Model:
         """The catalogue's row, or one that knows nothing: a model without a row is sent as written."""
-        return self.models.get(id) or Model(id=id)
+        known = self.models.get(id)
+        return known if known is not None else Model(id=id, capabilities=Capabilities(context=self.settings.num_ctx))
 
     def accent(self, model: str) -> Accent:
         """How this host wants chat completions for one of its models."""
@@ -210,6 +214,15 @@ class Provider:
         """The time limits for this model: its own, the provider's, the usual ones."""
         return self.model(model).settings.timeouts.over(self.settings.timeouts).over(DEFAULT_TIMEOUTS)
 
+    def num_ctx_for(self, model: str) -> int | None:
+        """The window to load this model with, in tokens; the model's own word stands."""
+        return self.model(model).settings.num_ctx or self.settings.num_ctx
+
+    def keep_alive_for(self, model: str) -> str | int | None:
+        """How long this model is kept loaded; the model's own word stands."""
+        own = self.model(model).settings.keep_alive
+        return own if own is not None else self.settings.keep_alive
+
     def configured_output(self, model: str) -> int | None:
         """The longest answer that the configuration lets be asked for, in tokens; the model's own word stands."""
         return self.model(model).settings.max_output_tokens or self.settings.max_output_tokens
@@ -218,6 +231,10 @@ class Provider:
         """The longest answer to ask for, in tokens: the least of what the configuration and the catalogue say."""
         said = (self.configured_output(model), self.model(model).capabilities.max_output)
         return min((tokens for tokens in said if tokens is not None), default=None)
+
+
+#: How the reason begins of a host that this version cannot be used with, whatever is set.
+NOT_SUPPORTED = "not supported: "
 
 
 def not_spoken(wire: Wire) -> str:
@@ -238,9 +255,11 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "random-signature": "signatures mean nothing and are not checked",
         "tool-results-as-text": "tool_result.content is safest as a string",
         "trailing-done": "a `data: [DONE]` may follow message_stop",
-        "truncates-silently": "a prompt beyond the window is cut without an error",
+        "truncates-silently": "a prompt beyond the window is cut, or answered as if nothing were wrong",
     }
 )
+#: Those among them that are the host's own, whichever wire it is asked on.
+WHATEVER_WIRE = frozenset(["truncates-silently"])
 
 
 @attrs.frozen(kw_only=True)

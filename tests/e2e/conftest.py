@@ -20,15 +20,20 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield running
 
 
-_DOORS: Mapping[str, Wire] = {"hedgerow": "anthropic", "hedgerow-chat": "openai-chat", "hedgerow-gemini": "gemini"}
+_DOORS: Mapping[str, Wire] = {
+    "hedgerow": "anthropic",
+    "hedgerow-chat": "openai-chat",
+    "hedgerow-gemini": "gemini",
+    "hedgerow-ollama": "ollama",
+}
 
 
-@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat", "hedgerow-gemini"])
+@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat", "hedgerow-gemini", "hedgerow-ollama"])
 async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[str]:
     """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it.
 
-    The proxy asks the upstream on Anthropic's wire, on chat completions or on Gemini's; where a test expects something else
-    of one of them, `Exchange.wire` says which it was.
+    The proxy asks the upstream on Anthropic's wire or on another; where a test expects something else of those,
+    `Exchange.wire` says which it was.
     """
     if request.param == "direct":
         yield upstream.base_url

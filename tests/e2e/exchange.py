@@ -7,25 +7,32 @@ it instead of the proxy.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
 import trio
 
-from .chat_asks import as_messages as chat_asked
-from .gemini_asks import as_messages as gemini_asked
+from .chat_asks import as_messages
+from .gemini_asks import messages_of_gemini
+from .ollama_asks import messages_of_ollama
 from .scripts import Ask
 from .wire import Wire
 
-Ending = Literal["open", "finished", "client-left", "reset", "cut"]
-#: How the path of a request for inference ends, by wire.
-_DOORS: Mapping[str, Wire] = {
+#: How the path of a request for inference ends, on which wire.
+_WIRES: Mapping[str, Wire] = {
     "/v1/messages": "anthropic",
     "/v1/chat/completions": "openai-chat",
+    "/api/chat": "ollama",
     ":streamGenerateContent": "gemini",
     ":generateContent": "gemini",
 }
+_AS_MESSAGES: Mapping[Wire, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "openai-chat": as_messages,
+    "ollama": messages_of_ollama,
+    "gemini": messages_of_gemini,
+}
+Ending = Literal["open", "finished", "client-left", "reset", "cut"]
 _MODEL = re.compile(r"/models/([^:]+(?::[^:]*)*):\w+$")
 
 
@@ -55,12 +62,12 @@ class Exchange:
     @property
     def is_message(self) -> bool:
         """Whether this asked for inference (count_tokens does not)."""
-        return self.method == "POST" and bool(self.wire)
+        return self.method == "POST" and self.path.endswith(tuple(_WIRES))
 
     @property
-    def wire(self) -> Wire | None:
-        """On which wire inference was asked for; None where it was not."""
-        return next((wire for ending, wire in _DOORS.items() if self.path.endswith(ending)), None)
+    def wire(self) -> Wire:
+        """On which wire it came."""
+        return next((wire for end, wire in _WIRES.items() if self.path.endswith(end)), "anthropic")
 
     @property
     def model(self) -> str:
@@ -70,13 +77,13 @@ class Exchange:
 
     @property
     def ask(self) -> Ask:
-        """What was asked, as the scripts see it. On other wires this needs a body that was not refused."""
-        read = {"openai-chat": chat_asked, "gemini": gemini_asked}.get(self.wire or "")
-        return Ask(read(self.body) if read else self.body, self.agent)
+        """What was asked, as the scripts see it. On all wires but Anthropic's this needs a body that was not refused."""
+        read = _AS_MESSAGES.get(self.wire)
+        return Ask(self.body if read is None else read(self.body), self.agent)
 
     @property
     def agent(self) -> str:
-        """The sub-agent's id, "" for the main conversation, and on other wires, where nobody is told."""
+        """The sub-agent's id, "" for the main conversation, and on the other wires, where nobody is told."""
         return self.headers.get("x-claude-code-agent-id", "")
 
     @property

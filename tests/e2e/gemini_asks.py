@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def as_messages(body: Mapping[str, Any]) -> dict[str, Any]:
+def messages_of_gemini(body: Mapping[str, Any]) -> dict[str, Any]:
     """Messages, the tools' names and the wanted format, as the scripts look for them."""
     messages: list[dict[str, Any]] = []
     calls: list[str] = []  # ids of the last turn's

@@ -52,14 +52,6 @@ def breaches(body: Any, *, signs: bool = True) -> list[str]:
     return form or [*_conversation(body["contents"]), *(_signatures(body["contents"]) if signs else ())]
 
 
-def head_breaches(headers: Mapping[str, str]) -> list[str]:
-    """Headers that are the client's or Anthropic's own."""
-    foreign = [
-        name for name in headers if name.startswith(("anthropic-", "x-claude-", "x-stainless-", "x-app", "x-api-key"))
-    ]
-    return [f"header {name}: not this host's" for name in foreign]
-
-
 # Forms.
 
 

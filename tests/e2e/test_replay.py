@@ -1,4 +1,4 @@
-"""Every recorded answer, on either wire, comes through the real proxy with its meaning unharmed.
+"""Every recorded answer, on whichever wire, comes through the real proxy with its meaning unharmed.
 
 The recordings and the checker stand beside the repository, not in it: the checker knows what a right reader finds in
 each recording, and asks the proxy for it. The network framing of the upstream is varied, because a recording keeps no
@@ -51,7 +51,12 @@ EXCEPTIONS: Mapping[tuple[Wire, bool], Mapping[str, str]] = {
 _ROW = re.compile(r"^\s+(\w+)\s+(\d+) of (\d+)$", re.M)
 _COUNT = re.compile(r"^(\d+) recordings$", re.M)
 _FAILED = re.compile(r"^FAIL (\S+ \w+): (.*)$", re.M)
-_AT_CHECKER: Mapping[Wire, str] = {"anthropic": "anthropic-messages", "openai-chat": "openai-chat", "gemini": "gemini"}
+_AT_CHECKER: Mapping[Wire, str] = {
+    "anthropic": "anthropic-messages",
+    "openai-chat": "openai-chat",
+    "gemini": "gemini",
+    "ollama": "ollama-chat",
+}
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["streams", "whole"])
@@ -59,8 +64,7 @@ _AT_CHECKER: Mapping[Wire, str] = {"anthropic": "anthropic-messages", "openai-ch
     ("wire", "chunk"),
     [
         *(("anthropic", chunk) for chunk in ("event", "1", "1400")),
-        *(("openai-chat", chunk) for chunk in ("event", "1", "7", "1400")),
-        *(("gemini", chunk) for chunk in ("event", "1", "7", "1400")),
+        *((wire, chunk) for wire in ("openai-chat", "gemini", "ollama") for chunk in ("event", "1", "7", "1400")),
     ],
 )
 async def test_recorded_answers_keep_their_meaning(

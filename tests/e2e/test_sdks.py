@@ -99,7 +99,7 @@ async def test_a_tool_call_and_its_result(client: Any, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["streamed", "whole"])
 async def test_thinking_keeps_its_signature(client: Any, upstream: Upstream, way: str) -> None:
-    """A thinking block with text and signature, before the answer; over chat completions the signature is the proxy's."""
+    """A thinking block with text and signature, before the answer; over the other wires the signature is the proxy's."""
     thinking = {"type": "enabled", "budget_tokens": 1024}
     if way == "streamed":
         messages = [{"role": "user", "content": "[[think forty two]]"}]
@@ -152,6 +152,11 @@ async def test_everything_that_can_be_asked_for_is_asked_in_the_wires_own_words(
             "parallel_tool_calls": False,
             "temperature": 0.5,
         }
+        assert "somebody" not in str(asked.body)
+    elif asked.wire == "ollama":
+        options_sent = {"num_predict": 200, "temperature": 0.5, "top_k": 40, "stop": ["a", "b", "c", "d", "e"]}
+        assert asked.body["options"] == options_sent
+        assert asked.body["messages"][0]["content"] == "Be brief.\n\nAnswer by calling one of the tools."
         assert "somebody" not in str(asked.body)
 
 

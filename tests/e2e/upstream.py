@@ -9,9 +9,10 @@ socket while it answers: an `Exchange` says when the request came, what was sent
 What it says is in `scripts`, how it fails in `faults`. A fault is chosen by URL prefix (`/reset/v1/messages`), else by
 the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own `fault`. `GET /log` returns the log.
 
-The path says the wire: `/v1/messages`, `/v1/chat/completions`, or `:streamGenerateContent`. Whatever its own wire has no
-place for it refuses: with 422 (`openai_rules`), Google's 400 (`gemini_rules`), Anthropic's for thinking that somebody else
-signed; and since a proxy may get over a refusal unseen, `serving` fails the test afterwards.
+The path says the wire: `/v1/messages`, `/v1/chat/completions`, `/api/chat` or `:streamGenerateContent`. Whatever its own wire
+has no place for it refuses, with 422 on the second (`openai_rules`), with 400 on the third (`ollama_rules`), in Google's words
+on the fourth (`gemini_rules`), with Anthropic's 400 for thinking that somebody else signed; and since a proxy may get over a
+refusal unseen, `serving` fails the test afterwards.
 """
 
 from __future__ import annotations
@@ -31,21 +32,29 @@ import attrs
 import h11
 import trio
 
-from . import gemini_rules
 from .chat_wire import CHAT
 from .errors import lone_errors_bare
 from .exchange import Exchange as Exchange
 from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse, refusal
+from .gemini_rules import breaches as gemini_breaches
 from .gemini_wire import GEMINI
+from .ollama_rules import ollama_breaches
+from .ollama_wire import OLLAMA
 from .openai_rules import breaches, head_breaches
 from .scripts import answer
 from .wire import ANTHROPIC, Rendering, Wire, forged, make_message
 
-#: How each wire writes its answers, and the status of its refusals.
-_RENDERINGS: Mapping[Wire, tuple[Rendering, int]] = {
-    "anthropic": (ANTHROPIC, 400),
-    "openai-chat": (CHAT, 422),
-    "gemini": (GEMINI, 400),
+_RENDERINGS: Mapping[Wire, Rendering] = {
+    "anthropic": ANTHROPIC,
+    "openai-chat": CHAT,
+    "gemini": GEMINI,
+    "ollama": OLLAMA,
+}
+_RULES: Mapping[Wire, Callable[[dict[str, Any]], list[str]]] = {
+    "anthropic": forged,
+    "openai-chat": breaches,
+    "gemini": gemini_breaches,
+    "ollama": ollama_breaches,
 }
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
 
@@ -101,20 +110,16 @@ class Upstream:
         parsed = json.loads(body) if body else {}
         exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, "", trio.current_time())
         exchange.fault = self._fault_for(path, exchange.model)
-        match exchange.wire:
-            case "openai-chat":
-                exchange.refused += [*head_breaches(headers), *breaches(parsed)]
-            case "gemini":
-                exchange.refused += [*gemini_rules.head_breaches(headers), *gemini_rules.breaches(parsed)]
-            case "anthropic":
-                exchange.refused += forged(parsed)
+        if exchange.is_message:
+            foreign = [] if exchange.wire == "anthropic" else head_breaches(headers)
+            exchange.refused += [*foreign, *_RULES[exchange.wire](parsed)]
         self.log.append(exchange)
         news, self._news = self._news, trio.Event()
         news.set()
         await connection.answer(exchange, self._answer(exchange, len(body)))
 
     def _fault_for(self, path: str, model: str) -> str:
-        prefix, suffix = re.split("/v1(?:beta)?/", path)[0].strip("/"), model.rpartition("@")[2]
+        prefix, suffix = re.split("/(?:v1|v1beta|api)/", path)[0].strip("/"), model.rpartition("@")[2]
         return next((text for text in (prefix, suffix) if is_fault(text)), self.fault)
 
     def _answer(self, exchange: Exchange, size: int) -> Iterator[Action]:
@@ -131,16 +136,16 @@ class Upstream:
         return _json({})
 
     def _say(self, exchange: Exchange, size: int) -> Iterator[Action]:
-        rendering, status = _RENDERINGS[exchange.wire or "anthropic"]
+        rendering = _RENDERINGS[exchange.wire]
         blocks = () if exchange.refused else answer(exchange.ask)
         message = make_message(f"{self.name}{exchange.number}", exchange.model, blocks, size // 4)
         if exchange.refused:
-            return refusal(status, "; ".join(exchange.refused), message, rendering)
+            return refusal(422 if rendering is CHAT else 400, "; ".join(exchange.refused), message, rendering)
         if rendering is CHAT:
             counted = bool((exchange.body.get("stream_options") or {}).get("include_usage"))
             message = attrs.evolve(message, counted=counted)
-        stream = bool(exchange.body.get("stream")) or exchange.path.endswith(":streamGenerateContent")
-        return actions(exchange.fault, message, rendering, stream=stream)
+        streams = exchange.path.endswith(":streamGenerateContent") or exchange.body.get("stream", rendering is OLLAMA)
+        return actions(exchange.fault, message, rendering, stream=bool(streams))
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ class ToolUse:
 
 
 Block = Text | Thinking | ToolUse
-Wire = Literal["anthropic", "openai-chat", "gemini"]
+Wire = Literal["anthropic", "openai-chat", "gemini", "ollama"]
 
 
 @attrs.frozen
@@ -88,6 +88,7 @@ class Rendering:
     text_mark: bytes
     tool_mark: bytes
     id_header: str
+    stream_type: str = "text/event-stream; charset=utf-8"
 
 
 def make_message(number: str, model: str, blocks: Sequence[Block], input_tokens: int) -> Message:

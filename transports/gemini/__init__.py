@@ -30,7 +30,7 @@ def gemini(ask: Ask) -> Turn:
         taken=lambda: ids_in(ask),
     )
     return Turn(
-        url=ask.provider.url("messages", ask.candidate.model),
+        url=ask.provider.url("messages", _bare(ask.candidate.model)),
         headers=head(ask, []),
         body=written(body),
         decoder=decoder,
@@ -39,17 +39,23 @@ def gemini(ask: Ask) -> Turn:
     )
 
 
+def _bare(model: str) -> str:
+    """A model's name without Google's prefix, which the path has already."""
+    return model.removeprefix("models/")
+
+
 #: What a request for a count has of a request for an answer: all that is part of the prompt.
 _COUNTED = ("contents", "systemInstruction", "tools")
 
 
 def count_request(ask: Ask) -> tuple[str, bytes]:
     """Address and body that ask how many tokens the prompt has. Raises KeyError where the provider has no such door."""
-    model = ask.candidate.model
+    model = _bare(ask.candidate.model)
     body = body_of(ask, Toolbox.of(ask.request.body, _PLAIN))
     counted = {name: body[name] for name in _COUNTED if name in body}
-    named = f"models/{model.removeprefix('models/')}"
-    return ask.provider.url("count_tokens", model), written({"generateContentRequest": {"model": named, **counted}})
+    return ask.provider.url("count_tokens", model), written(
+        {"generateContentRequest": {"model": f"models/{model}", **counted}}
+    )
 
 
 def count_in(answer: JSON) -> int | None:

@@ -1,8 +1,7 @@
-"""The longest answer to ask for, on wires that refuse one that does not fit.
+"""How long an answer may be asked for.
 
-What the client wants is a wish for the largest model there is. Asked for as it stands, a host with a smaller one answers
-400; cut to a guess, an answer ends in mid-sentence. So it is cut to what is known: the model, the configuration, what was
-learned, and what the prompt leaves of the window, and by an estimate alone never below a useful length.
+A client asks for what its own model gives; another model gives less, or its window has no room for that much behind the
+prompt, and many hosts refuse a request whose answer would not fit.
 """
 
 from __future__ import annotations
