@@ -22,7 +22,6 @@ from engine.config._schema import ANY_MODEL as ANY_MODEL
 from engine.config._schema import AUTO as AUTO
 from engine.config._schema import NOT_SUPPORTED as NOT_SUPPORTED
 from engine.config._schema import REHEARSAL as REHEARSAL
-from engine.config._schema import SPOKEN as SPOKEN
 from engine.config._schema import WIRES as WIRES
 from engine.config._schema import Auth as Auth
 from engine.config._schema import Chain as Chain

@@ -24,8 +24,6 @@ Wire = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama
 WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal")
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
-#: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset(WIRES)
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -184,7 +182,7 @@ class Provider:
     def unusable_for(self, model: str) -> str:
         """Why no request for this model may be sent here; empty where it may.
 
-        A reason of the provider's own, or that the host speaks a wire for this model that this version does not.
+        A reason of the provider's own, or that this model is asked on a wire that the configuration has switched off.
         """
         if self.unusable_because:
             return self.unusable_because
@@ -193,7 +191,7 @@ class Provider:
         wire = self.wire_of(model)
         if wire == self.wire or wire in self.variants:
             return ""
-        return not_spoken(wire) if wire not in SPOKEN else f"it is asked on {wire} only"
+        return f"it is asked on {wire} only"
 
     def on(self, model: str) -> Provider:
         """This provider on the wire that this model is asked on."""
@@ -267,11 +265,6 @@ class Provider:
 
 #: How the reason begins of a host that this version cannot be used with, whatever is set.
 NOT_SUPPORTED = "not supported: "
-
-
-def not_spoken(wire: Wire) -> str:
-    """Why a host on this wire cannot be asked."""
-    return f"its wire {wire} is not spoken by this version"
 
 
 #: Peculiarities of hosts on the anthropic wire that a body or an answer must be fitted to.
