@@ -24,12 +24,16 @@ from engine.config._schema import WIRES as WIRES
 from engine.config._schema import Auth as Auth
 from engine.config._schema import Chain as Chain
 from engine.config._schema import Config as Config
+from engine.config._schema import LocalAnswers as LocalAnswers
 from engine.config._schema import Model as Model
 from engine.config._schema import Provider as Provider
 from engine.config._schema import Route as Route
+from engine.config._schema import SEARCH_ENGINES as SEARCH_ENGINES
+from engine.config._schema import SearchEngine as SearchEngine
 from engine.config._schema import Secret as Secret
 from engine.config._schema import Server as Server
 from engine.config._schema import Settings as Settings
 from engine.config._schema import Timeouts as Timeouts
+from engine.config._schema import WebTools as WebTools
 from engine.config._schema import Wire as Wire
 from engine.config._schema import check_exposure as check_exposure

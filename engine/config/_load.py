@@ -23,6 +23,7 @@ from engine.config._routes import shadowed
 from engine.config._schema import AUTO, Chain, Config, Provider, Route, Secret, Server, check_exposure
 from engine.config._structure import Reader
 from engine.config._toml import Lines, parse
+from engine.config._web import local_answers, web_tools
 from policies import (
     Candidate,
     Hedge,
@@ -94,6 +95,8 @@ class _Resolver:
             routes=self._routes(),
             vendors=MappingProxyType(self._vendors()),
             aliases=self.catalogue.aliases,
+            local_answers=local_answers(self.file.local_answers, self.environ, self.findings),
+            web_tools=web_tools(self.file.web_tools, self.environ, self.findings),
         )
 
     @cached_property
