@@ -19,6 +19,7 @@ from engine.config._problems import Problem as Problem
 from engine.config._schema import ANY_MODEL as ANY_MODEL
 from engine.config._schema import AUTO as AUTO
 from engine.config._schema import REHEARSAL as REHEARSAL
+from engine.config._schema import SEARCH_ENGINES as SEARCH_ENGINES
 from engine.config._schema import SPOKEN as SPOKEN
 from engine.config._schema import WIRES as WIRES
 from engine.config._schema import Auth as Auth
@@ -28,7 +29,6 @@ from engine.config._schema import LocalAnswers as LocalAnswers
 from engine.config._schema import Model as Model
 from engine.config._schema import Provider as Provider
 from engine.config._schema import Route as Route
-from engine.config._schema import SEARCH_ENGINES as SEARCH_ENGINES
 from engine.config._schema import SearchEngine as SearchEngine
 from engine.config._schema import Secret as Secret
 from engine.config._schema import Server as Server
