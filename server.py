@@ -40,7 +40,9 @@ from transports import (
     DIALECTS,
     Proxied,
     Rehearsal,
+    ServingWebTools,
     StreamingTransport,
+    TheWeb,
     WireHTTP,
     answering,
     load_catalogue,
@@ -136,8 +138,13 @@ def build(
     """Everything, wired and not yet running. `log` takes the access log, `wall_s` gives the time of day."""
     http = StreamingTransport()
     ways = Proxied(http)
+    the_web = TheWeb(http, wall_s)
+
+    def with_web_tools(inner: Transport) -> Transport:
+        return ServingWebTools(inner, lambda: current().web_tools, the_web)
+
     transports: dict[str, Transport] = {
-        **{wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()},
+        **{wire: with_web_tools(WireHTTP(ways.to, wall_s, dialect)) for wire, dialect in DIALECTS.items()},
         "rehearsal": Rehearsal(_advice(config)),
     }
 

@@ -104,7 +104,7 @@ def _title(body: JSON) -> str | None:
 
 
 def _suggestions(body: JSON) -> str | None:
-    last = next((m for m in reversed(body["messages"]) if m.get("role") == "user"), {})
+    last: JSON = next((m for m in reversed(body["messages"]) if m.get("role") == "user"), {})
     return "" if any(t.lstrip().startswith("[SUGGESTION MODE:") for t in _texts(last.get("content"))) else None
 
 

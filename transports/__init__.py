@@ -22,6 +22,8 @@ from transports._wire import WireHTTP as WireHTTP
 from transports.chat import openai_chat as openai_chat
 from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport
+from transports.web_tools import ServingWebTools as ServingWebTools
+from transports.web_tools import TheWeb as TheWeb
 
 #: The dialects of HTTP, by wire.
 DIALECTS: Mapping[Wire, Dialect] = MappingProxyType({"anthropic": anthropic, "openai-chat": openai_chat})

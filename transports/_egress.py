@@ -5,7 +5,7 @@ Looking whether the name is `localhost` stops nobody: 127.0.0.1 can be written a
 name can point to it, an answer can redirect to it, and a name can point elsewhere at the second lookup. So a URL is read
 once, by the same parser that the request is made with; a host in numbers must be written the usual way; and what a name
 resolves to is judged address by address, by the registries of special addresses and not by a library's idea of
-"global", which differs between versions of Python. One bad address among the answers is enough. Pure; looking up and
+"global", which differs between versions of Python. One bad address among the answers is enough. Looking up and
 connecting are in `_guarded`.
 """
 

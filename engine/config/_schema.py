@@ -242,6 +242,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "no-named-tool-choice": "a tool_choice that names a tool is refused while thinking is on",
         "no-signature": "thinking blocks come without a signature",
         "random-signature": "signatures mean nothing and are not checked",
+        "runs-web-tools": "web_search and web_fetch are executed by the host itself",
         "tool-results-as-text": "tool_result.content is safest as a string",
         "trailing-done": "a `data: [DONE]` may follow message_stop",
         "truncates-silently": "a prompt beyond the window is cut without an error",
