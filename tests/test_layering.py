@@ -24,7 +24,7 @@ LINE = ("policies", "engine", "transports", "routes", "server", "cli")
 LIBRARIES = {
     "policies": {"attrs"},
     "engine": {"trio", "cattrs", "orjson", "tree_sitter", "tree_sitter_toml"},
-    "transports": {"httpx", "h11", "trio_websocket", "jsonschema", "referencing", "selectolax"},
+    "transports": {"httpx", "h11", "trio_websocket", "jsonschema", "referencing", "lxml"},
     "routes": {"quart", "quart_trio", "werkzeug"},  # werkzeug: the exceptions that Quart raises
     "server": {"hypercorn", "click", "rich", "structlog"},
     "cli": set[str](),

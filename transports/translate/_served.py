@@ -33,7 +33,7 @@ def sealed_text(text: str) -> str:
 def words_of(block: JSON) -> str | None:
     """A web search, a fetched page or their call in words; None for every other block."""
     kind = block.get("type")
-    if kind == _CALL and block.get("name") in _TOOLS:
+    if kind == _CALL and _text(block.get("name")) in _TOOLS:
         given = block.get("input")
         given = given if isinstance(given, dict) else {}
         if block["name"] == "web_search":
@@ -91,31 +91,39 @@ def paired(messages: list[JSON], names: Collection[str]) -> list[JSON]:
 
 
 def _split(content: list[JSON], names: Collection[str]) -> Iterator[JSON]:
-    """One assistant's turn as several: its results stand between them, as the user's."""
-    results = {_text(b.get("tool_use_id")): b for b in content if b.get("type") in _RESULTS}
+    """One assistant's turn as several: its results stand between them, as the user's, each right behind its call."""
+    results = {_text(block.get("tool_use_id")): block for block in reversed(content) if block.get("type") in _RESULTS}
+    paired: set[str] = set()
     said: list[JSON] = []
-    answers: list[JSON] = []
-    called: set[str] = set()
+    called: list[str] = []
+    due = False
     for block in content:
         id = _text(block.get("id"))
-        if block.get("type") in _RESULTS and (answered := _text(block.get("tool_use_id"))) in called:
-            answers.append({"type": "tool_result", "tool_use_id": answered, "content": result_text(block)})
+        answered = _text(block.get("tool_use_id")) if block.get("type") in _RESULTS else None
+        if answered is not None and answered in paired:
+            due = due or answered in called
             continue
-        if answers:
-            yield {"role": "assistant", "content": said}
-            yield {"role": "user", "content": answers}
-            said, answers = [], []
-        if _is_call(block) and block.get("name") in names and id in results and id not in called:
-            called.add(id)
+        if due:
+            yield from _exchange(said, called, results)
+            said, called, due = [], [], False
+        if _is_call(block) and _text(block.get("name")) in names and id in results and id not in paired:
+            paired.add(id)
+            called.append(id)
             given = block.get("input")
-            given = given if isinstance(given, dict) else {}
-            said.append({"type": "tool_use", "id": id, "name": block["name"], "input": given})
+            said.append(
+                {"type": "tool_use", "id": id, "name": block["name"], "input": given if isinstance(given, dict) else {}}
+            )
         else:
             said.append(block if words_of(block) is None else _in_words(block))
     if said:
-        yield {"role": "assistant", "content": said}
-    if answers:
-        yield {"role": "user", "content": answers}
+        yield from _exchange(said, called, results)
+
+
+def _exchange(said: list[JSON], called: list[str], results: dict[str, JSON]) -> Iterator[JSON]:
+    yield {"role": "assistant", "content": said}
+    if called:
+        told = [{"type": "tool_result", "tool_use_id": id, "content": result_text(results[id])} for id in called]
+        yield {"role": "user", "content": told}
 
 
 def _in_words(block: JSON) -> JSON:

@@ -17,6 +17,7 @@ import orjson
 
 from engine.config import SearchEngine
 from transports.web_tools._blocks import Found, WebError
+from transports.web_tools._text import parsed
 
 #: What is kept of a title and of an excerpt, in characters.
 MAX_TITLE, MAX_EXCERPT = 300, 800
@@ -66,20 +67,24 @@ _JSON = (("accept", "application/json"),)
 
 def _read_duckduckgo(body: bytes) -> list[Found]:
     """Both of its pages without scripts, `html` and `lite`."""
-    from selectolax.lexbor import LexborHTMLParser
-
-    tree = LexborHTMLParser(body)
     found: list[Found] = []
-    for node in tree.css("a.result__a, a.result-link, .result__snippet, .result-snippet"):
-        classes = node.attributes.get("class") or ""
-        if "snippet" in classes:
-            if found and not found[-1].text:
-                found[-1] = attrs.evolve(found[-1], text=_tidy(node.text(), MAX_EXCERPT))
-        elif url := _behind(node.attributes.get("href") or ""):
-            found.append(Found(title=_tidy(node.text(), MAX_TITLE), url=url))
-    if not found and any(tree.css(".anomaly-modal__modal, #challenge-form, .anomaly-modal__title")):
+    tree = parsed(body.decode("utf-8", "replace"))
+    wants_a_person = False
+    for node in tree.iter("a", "td", "div", "form") if tree is not None else ():
+        classes = set((node.get("class") or "").split())
+        if classes & _HITS:
+            if url := _behind(node.get("href") or ""):
+                found.append(Found(title=_tidy("".join(node.itertext()), MAX_TITLE), url=url))
+        elif classes & _EXCERPTS and found and not found[-1].text:
+            found[-1] = attrs.evolve(found[-1], text=_tidy("".join(node.itertext()), MAX_EXCERPT))
+        wants_a_person |= node.get("id") == "challenge-form" or "anomaly-modal__modal" in classes
+    if not found and wants_a_person:
         raise WebError("too_many_requests", "the search engine asks for a proof that a person is searching")
     return found
+
+
+_HITS = frozenset(("result__a", "result-link"))
+_EXCERPTS = frozenset(("result__snippet", "result-snippet"))
 
 
 def _behind(address: str) -> str:
