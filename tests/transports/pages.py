@@ -57,28 +57,25 @@ class Web:
             self.stirred = trio.Event()
             await self.stirred.wait()
 
+    def _answer(self, text: str) -> bytes | None:
+        self.heads.append(text)
+        host = re.search(r"^host: (\S+)", text, re.M | re.I)
+        place = f"{host[1] if host else ''}{text.split(' ')[1]}"
+        self.asked.append(place)
+        return self.answers.get(place, page("not found", status=404))
+
     async def serve(self, stream: trio.abc.Stream, tls: ssl.SSLContext | None = None) -> None:
         try:
             if tls is not None:
                 stream = trio.SSLStream(stream, tls, server_side=True)
             head = b""
-            while b"\r\n\r\n" not in head:
-                data = await stream.receive_some()
-                if not data:
-                    return
+            while data := await stream.receive_some():
                 head += data
-            text = head.decode("latin-1")
-            self.heads.append(text)
-            host = re.search(r"^host: (\S+)", text, re.M | re.I)
-            place = f"{host[1] if host else ''}{text.split(' ')[1]}"
-            self.asked.append(place)
-            answer = self.answers.get(place, page("not found", status=404))
-            if answer is None:  # never answers
-                await stream.receive_some()
-                return
-            await stream.send_all(answer)
-            while await stream.receive_some():
-                pass
+                if b"\r\n\r\n" not in head:
+                    continue
+                answer, head = self._answer(head.decode("latin-1")), b""
+                if answer is not None:  # None: never answers
+                    await stream.send_all(answer)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:

@@ -295,7 +295,12 @@ async def test_a_page_that_does_not_come_has_a_code(url: Any, code: str) -> None
 # Conversations.
 
 FOUND = searched(call(query="q"), [Found(title="T", url="https://a.test/", text="an excerpt")])
-USED: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_hedgerow_1", "name": "web_search", "input": {"query": "q"}}
+USED: dict[str, Any] = {
+    "type": "server_tool_use",
+    "id": "srvtoolu_hedgerow_1",
+    "name": "web_search",
+    "input": {"query": "q"},
+}
 TURN: list[dict[str, Any]] = [{"type": "text", "text": "before"}, USED, FOUND.block, {"type": "text", "text": "after"}]
 HISTORY: list[dict[str, Any]] = [
     {"role": "user", "content": "ask"},
