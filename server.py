@@ -39,6 +39,7 @@ from routes import Access, App, Desk, Front, hide_late_disconnect, people
 from transports import (
     DIALECTS,
     Proxied,
+    Readable,
     Rehearsal,
     ServingWebTools,
     StreamingTransport,
@@ -138,13 +139,14 @@ def build(
     """Everything, wired and not yet running. `log` takes the access log, `wall_s` gives the time of day."""
     http = StreamingTransport()
     ways = Proxied(http)
+    readable = Readable()
     the_web = TheWeb(http, wall_s)
 
     def with_web_tools(inner: Transport) -> Transport:
         return ServingWebTools(inner, lambda: current().web_tools, the_web)
 
     transports: dict[str, Transport] = {
-        **{wire: with_web_tools(WireHTTP(ways.to, wall_s, dialect)) for wire, dialect in DIALECTS.items()},
+        **{wire: with_web_tools(WireHTTP(ways.to, wall_s, dialect, readable)) for wire, dialect in DIALECTS.items()},
         "rehearsal": Rehearsal(_advice(config)),
     }
 

@@ -136,7 +136,7 @@ def need_of(body: JSON, raw: bytes) -> Need:
             images += kind == "image"
             documents += kind == "document"
             source = block.get("source")
-            if kind in ("image", "document") and isinstance(source, dict):
+            if kind in ("image", "document") and isinstance(source, dict) and source.get("type") != "text":
                 data = source.get("data")
                 binary += len(data) if isinstance(data, str) else 0
     choice = body.get("tool_choice")

@@ -12,13 +12,15 @@ from typing import Protocol
 import attrs
 
 from engine import JSON, Ask, StreamEvent
-from engine.config import Auth
+from engine.config import Auth, Secret
 
 
 class Decoder(Protocol):
     """Bytes of an answer to events in the strict grammar. Its methods raise StreamError and SSEError."""
 
-    complete: bool  #: the answer came to its proper end, with something in it
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to its proper end, with something in it."""
 
     @property
     def ended(self) -> bool:
@@ -103,10 +105,16 @@ def client_credentials(ask: Ask) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in ask.request.headers if name in _CREDENTIALS]
 
 
+def key_fields(auth: Auth, key: Secret | None) -> list[tuple[bytes, bytes]]:
+    """The head's field that shows a key; none where there is no key, or none is shown."""
+    if key is None or auth not in _AUTH:
+        return []
+    name, prefix = _AUTH[auth]
+    return [(name, prefix + key.reveal().encode("ascii"))]
+
+
 def _credential(ask: Ask) -> Iterator[tuple[bytes, bytes]]:
-    if ask.key is not None and ask.provider.auth in _AUTH:
-        name, prefix = _AUTH[ask.provider.auth]
-        yield name, prefix + ask.key.reveal().encode("ascii")
+    yield from key_fields(ask.provider.auth, ask.key)
     if ask.provider.wire == "anthropic":
         yield from client_credentials(ask)
         return

@@ -66,10 +66,12 @@ class ServerTable:
 
 @attrs.frozen(kw_only=True)
 class PriceTable:
-    """`price = { input = 0.3, output = 1.2 }`; it takes both."""
+    """`price = { input = 0.3, output = 1.2 }`; it takes both, and `cache_read` and `cache_write` besides."""
 
     input: Dollars
     output: Dollars
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -122,6 +124,7 @@ class ProviderTable:
     breaker: BreakerSetting | None = None
     headers: dict[HeaderName, HeaderValue] = attrs.field(factory=dict)
     open_lists: bool | None = None
+    text_calls: bool | None = None
     like: Text | None = None
     public_key: bool = True
     proxy: ProxyUrl | None = None

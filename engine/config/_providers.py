@@ -21,6 +21,7 @@ from engine.config._file import File, ModelTable, ProviderTable, TimeoutsTable
 from engine.config._keys import keys_of, unsendable, unset
 from engine.config._problems import Findings, Path, either, nearest, quotable
 from engine.config._schema import (
+    NOT_SUPPORTED,
     SPOKEN,
     WIRES,
     Auth,
@@ -120,7 +121,7 @@ class _One:
         breaker = table.breaker if table.breaker is not None else "off" if wire == "rehearsal" else Breaker()
         because = (
             ("" if table.enabled else "it is switched off in the file")
-            or (row.unsupported and f"not supported: {row.unsupported}")
+            or (row.unsupported and f"{NOT_SUPPORTED}{row.unsupported}")
             or ("" if wire in SPOKEN else not_spoken(wire))
             or no_base
             or (self._unset(variables) if variables and not keys else "")
@@ -148,6 +149,7 @@ class _One:
             models=MappingProxyType(self._models()),
             default_model=row.default,
             open_lists=row.open_lists if table.open_lists is None else table.open_lists,
+            text_calls=row.text_calls if table.text_calls is None else table.text_calls,
             drop=row.drop if native else frozenset(),
             quirks=row.quirks if native else frozenset(),
             counts_tokens=row.counts_tokens if native else None,
@@ -360,5 +362,5 @@ def _described(model: Model, table: ModelTable) -> Model:
     if table.price is None:
         return attrs.evolve(model, capabilities=can)
     free = not (table.price.input or table.price.output)
-    price = None if free else Price(input=table.price.input, output=table.price.output)
+    price = None if free else Price(**attrs.asdict(table.price))
     return attrs.evolve(model, capabilities=can, price=price, free=free)

@@ -141,6 +141,8 @@ class Provider:
     default_model: str | None = None
     #: The real Anthropic API, or a host that wants all of Claude Code's fields: headers and body go out as open lists.
     open_lists: bool = True
+    #: Whether calls that a model writes into its text are taken for calls.
+    text_calls: bool = True
     #: Body fields and block types that this host refuses (dropped on the way out).
     drop: frozenset[str] = frozenset()
     #: What else is peculiar to the host on this wire; the words are those of `QUIRKS`.
@@ -224,6 +226,10 @@ class Provider:
         """The longest answer to ask for, in tokens: the least of what the configuration and the catalogue say."""
         said = (self.configured_output(model), self.model(model).capabilities.max_output)
         return min((tokens for tokens in said if tokens is not None), default=None)
+
+
+#: How the reason begins of a host that this version cannot be used with, whatever is set.
+NOT_SUPPORTED = "not supported: "
 
 
 def not_spoken(wire: Wire) -> str:

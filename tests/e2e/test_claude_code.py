@@ -14,6 +14,8 @@ from itertools import pairwise
 import pytest
 import trio
 
+from tests.transports.pdfs import pdf
+
 from .claude import ClaudeAt, ClaudeCode, Run, assert_clean, files_of, run_together
 from .exchange import endings
 from .proxy import pair, running_proxy
@@ -106,6 +108,17 @@ async def test_an_image_that_was_read_arrives(claude_at: ClaudeAt, door: str) ->
     run = await claude.run(f"[[look {picture}]]")
     assert run.is_clean, str(run)
     assert run.text.startswith("I see image/"), str(run)
+
+
+async def test_a_pdf_that_was_read_arrives(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
+    """As a file where its host takes files, else as the text in it; and again with the next turn."""
+    claude = claude_at(door)
+    paper = claude.home / "report.pdf"
+    paper.write_bytes(pdf("The first page", "The secret is word-pineapple"))
+    first = await claude.run(f"[[paper {paper}]]")
+    chat = upstream.asked[0].wire == "openai-chat"
+    assert_clean(first, "I read word-pineapple" if chat else "I was given a file")
+    assert_clean(await claude.run("[[say on]]", resume=first.session), "on")
 
 
 async def test_a_resumed_session_remembers(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
