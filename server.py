@@ -42,7 +42,9 @@ from transports import (
     Proxied,
     Readable,
     Rehearsal,
+    ServingWebTools,
     StreamingTransport,
+    TheWeb,
     WireHTTP,
     ZedThreads,
     answering,
@@ -140,8 +142,13 @@ def build(
     http = StreamingTransport()
     ways = Proxied(http)
     readable = Readable()
+    the_web = TheWeb(http, wall_s)
+
+    def with_web_tools(inner: Transport) -> Transport:
+        return ServingWebTools(inner, lambda: current().web_tools, the_web)
+
     transports: dict[str, Transport] = {
-        **{wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()},
+        **{wire: with_web_tools(WireHTTP(ways.to, wall_s, dialect, readable)) for wire, dialect in DIALECTS.items()},
         "zed": ZedThreads(WireHTTP(ways.to, wall_s, DIALECTS["anthropic"], readable), DIALECTS, trio.current_time),
         "rehearsal": Rehearsal(_advice(config)),
     }
