@@ -10,7 +10,7 @@ PAID = Model(id="paid-coder", capabilities=Capabilities(context=200_000, tools=T
 
 
 def small() -> Catalogue:
-    """Keyed and paid, keyed and free, local, per-model wires, a shared variable, an ambiguous one, one on another wire, unsupported."""
+    """Keyed and paid, keyed and free, local, per-model wires, a shared variable, an ambiguous one, odd wires, unsupported."""
     rows = [
         Listing(
             id="anthropic",
