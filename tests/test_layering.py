@@ -59,6 +59,7 @@ PURE = (
     "transports/_deferred.py",
     "transports/_dialect.py",
     "transports/_envelope.py",
+    "transports/_keys.py",
     "transports/_remedies.py",
     "transports/chat/*.py",
     "transports/translate/*.py",

@@ -4,30 +4,28 @@ A status of 200 is not yet an answer: it may hold an HTML page of a captive port
 JSON message where a stream was asked for. And every library below has its own exceptions. Both are settled here, so that
 an attempt sees batches of events or one `AttemptError`.
 
-A provider's error may quote the key it was sent. Nobody to the left of here knows keys, so whatever a provider says of a
-failure is cleared of them here, before it is cut to a length that might leave half of one.
+Whatever a provider says of a failure is cleared of keys here, before it is cut to a length that might leave half of one.
 """
 
 from __future__ import annotations
 
-import base64
 import errno
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import unquote, urlsplit
 
 import attrs
 import httpx
 import orjson
 import trio
 
-from engine import Ask, AttemptError, Failure, Kind, StreamEvent, event
+from engine import Ask, AttemptError, Failure, Kind, StreamEvent
 from engine.config import Provider
 from policies import FailureKind
 from transports._anthropic import StreamError
-from transports._classify import MAX_ERROR_BYTES, MAX_TEXT, classify, classify_in_stream
-from transports._dialect import Decoder, Dialect, TooDeep, Turn, client_credentials
+from transports._classify import MAX_ERROR_BYTES, classify, classify_in_stream
+from transports._dialect import Decoder, Dialect, TooDeep, Turn
+from transports._keys import Keys
 from transports._sse import SSEError
 
 #: How long the body of an error may take, in seconds; its status alone says enough.
@@ -38,11 +36,6 @@ LAST_CHUNK_S = 0.25
 AFTER_END_S = 3.0
 #: The largest JSON answer that is read where a stream was asked for, in bytes. Parsed it takes many times as much.
 MAX_WHOLE_BYTES = 16 * 1024 * 1024
-#: What stands in a provider's text where it quoted a key.
-KEY = "[key]"
-#: Fewer characters are no secret but a placeholder such as `none`, and would be struck out of every other word.
-_SHORTEST_KEY = 6
-
 #: Library exception -> failure. The first row that matches holds.
 _EXCEPTIONS: tuple[tuple[type[Exception], FailureKind], ...] = (
     (httpx.ConnectTimeout, FailureKind.CONNECT_TIMEOUT),
@@ -81,71 +74,13 @@ def _is_ours(error: BaseException | None) -> bool:
 _EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
 
 
-#: A configured header's value of this length may be a secret; a shorter one is a word.
-_A_SECRETS_LENGTH = 12
-
-
-def _credentials_in(address: str) -> set[str]:
-    """What a proxy's address holds of a credential: the password, and both as they stand in a header."""
-    parts = urlsplit(address)
-    if not parts.password:
-        return set()
-    pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
-    return {parts.password, unquote(parts.password), base64.b64encode(pair.encode()).decode()}
-
-
-@attrs.frozen
-class _Keys:
-    """The keys of one provider, to be struck out of what it says."""
-
-    _values: tuple[str, ...] = attrs.field(repr=False)
-
-    @classmethod
-    def of(cls, ask: Ask) -> _Keys:
-        whole = {key.reveal() for key in (ask.key, *ask.provider.keys) if key is not None}
-        whole |= {value.decode("latin-1") for _, value in client_credentials(ask)}
-        whole |= {
-            value for _, value in ask.provider.headers_for(ask.candidate.model) if len(value) >= _A_SECRETS_LENGTH
-        }
-        if ask.provider.proxy is not None:
-            whole |= _credentials_in(ask.provider.proxy.reveal())
-        values = whole | {value.removeprefix("Bearer ") for value in whole}
-        return cls(tuple(sorted((v for v in values if len(v) >= _SHORTEST_KEY), key=len, reverse=True)))
-
-    def struck_from(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, KEY)
-        return text
-
-    def struck_from_body(self, body: bytes) -> bytes:
-        """`body` as it came, unless it holds a key. In JSON a key may be written with escapes."""
-        text = plain = body.decode("utf-8", "replace")
-        try:
-            plain = orjson.dumps(orjson.loads(body)).decode()
-        except orjson.JSONDecodeError:
-            pass  # no JSON: what is written is what it says
-        except orjson.JSONEncodeError:
-            return b""  # nested too deeply to be looked through
-        if any(value in text or value in plain for value in self._values):
-            return self.struck_from(plain).encode()
-        return body
-
-    def struck_from_error(self, failure: Failure) -> AttemptError:
-        upstream_id = self.struck_from(failure.upstream_id) if failure.upstream_id else None
-        message = self.struck_from(failure.message)[:MAX_TEXT]
-        return AttemptError(attrs.evolve(failure, message=message, upstream_id=upstream_id))
-
-    def struck_from_event(self, told: StreamEvent) -> StreamEvent:
-        return event(orjson.loads(self.struck_from(orjson.dumps(told.payload).decode())))
-
-
 @attrs.define(eq=False)
 class HTTPExchange:
     """An answer that began with 200. `read` gives the events of one socket read."""
 
     _chunks: AsyncIterator[bytes]
     _decoder: Decoder
-    _keys: _Keys
+    _keys: Keys
     _first: list[StreamEvent] = attrs.field(factory=list)
     _over: bool = False
 
@@ -160,8 +95,8 @@ class HTTPExchange:
             chunk = await self._next()
             if chunk is None:
                 self._over = True
-                return self._judged(self._decoder.finish(), began) or None
-            return self._judged(self._decoder.feed(chunk), began)
+                return self._keys.judged(self._decoder.finish(), began) or None
+            return self._keys.judged(self._decoder.feed(chunk), began)
         except _CAUGHT as error:
             raise self._keys.struck_from_error(failure_of(error)) from error
 
@@ -179,19 +114,6 @@ class HTTPExchange:
             except httpx.HTTPError:
                 return None
         return chunk
-
-    def _judged(self, events: list[StreamEvent], began: bool) -> list[StreamEvent]:
-        """The events, of which an `error` is the last there is.
-
-        One that comes before anything else is a refusal with the wrong status, and means what its text says.
-        """
-        if not events or events[-1].kind is not Kind.ERROR:
-            return events
-        told = self._keys.struck_from_event(events[-1])
-        if not began and not any(e.content for e in events):
-            raise AttemptError(classify_in_stream(told.payload))
-        told.payload.pop("upstream", None)
-        return [*events[:-1], event(told.payload)]
 
     async def drain(self) -> None:
         """Read what is left after a whole message, briefly: usually the final empty chunk.
@@ -219,7 +141,7 @@ class WireHTTP:
     @asynccontextmanager
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
         """Send and await the head. Raises AttemptError for whatever is not the beginning of an answer."""
-        keys = _Keys.of(ask)
+        keys = Keys.of(ask)
         turn = self._turn(ask)
         try:
             response = await self.http(ask.provider).handle_async_request(_request(ask, turn))
@@ -245,7 +167,7 @@ class WireHTTP:
         except ValueError as error:
             raise AttemptError(_unbuildable(error)) from error
 
-    async def _refused(self, ask: Ask, turn: Turn, response: httpx.Response, keys: _Keys) -> Failure:
+    async def _refused(self, ask: Ask, turn: Turn, response: httpx.Response, keys: Keys) -> Failure:
         body = b""
         with trio.move_on_after(ERROR_BODY_S):
             body = await _up_to(response, MAX_ERROR_BYTES, whole=False)
@@ -263,7 +185,7 @@ class WireHTTP:
             return attrs.evolve(failure, kind=FailureKind.TOO_LONG, message="refused without a word, near the window")
         return failure
 
-    async def _exchange(self, turn: Turn, response: httpx.Response, keys: _Keys) -> HTTPExchange:
+    async def _exchange(self, turn: Turn, response: httpx.Response, keys: Keys) -> HTTPExchange:
         encoding = response.headers.get("content-encoding", "identity")
         if encoding not in ("", "identity"):
             message = f"compressed ({encoding}) although not asked for"
@@ -278,7 +200,7 @@ class WireHTTP:
         message = f"{content_type} instead of an event stream"
         raise keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message, status=200))
 
-    async def _whole(self, response: httpx.Response, decoder: Decoder, keys: _Keys) -> list[StreamEvent]:
+    async def _whole(self, response: httpx.Response, decoder: Decoder, keys: Keys) -> list[StreamEvent]:
         """A JSON body with status 200: a whole message, or an error that should have had another status."""
         try:
             body = await _up_to(response, MAX_WHOLE_BYTES, whole=True)
