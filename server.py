@@ -33,7 +33,7 @@ if sys.platform != "win32":
     import resource
 
 from engine import Books, EventBus, LocalGate, Router, Transport
-from engine.config import Config, Provider, check_exposure, load
+from engine.config import Config, Provider, Wire, check_exposure, load
 from engine.observers.recent import Recent
 from routes import Access, App, Desk, Front, hide_late_disconnect, people
 from transports import (
@@ -41,6 +41,7 @@ from transports import (
     Proxied,
     Rehearsal,
     StreamingTransport,
+    WebSocketTransport,
     WireHTTP,
     answering,
     load_catalogue,
@@ -124,6 +125,7 @@ class Built:
     recent: Recent
     http: StreamingTransport
     ways: Proxied
+    sockets: WebSocketTransport
     app: App
 
 
@@ -140,19 +142,29 @@ def build(
         **{wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()},
         "rehearsal": Rehearsal(_advice(config)),
     }
+    responses: Wire = "openai-responses"
+    sockets = WebSocketTransport(http=transports[responses], dialect=DIALECTS[responses], wall_s=wall_s)
 
     def current() -> Config:
         return built.config
 
     def transport(provider: Provider) -> Transport:
-        return transports[provider.wire]
+        return sockets if provider.websocket else transports[provider.wire]
 
     books = Books.of(current)
     recent = Recent()
     bus = EventBus()
     books.register(bus)
     bus.add(recent.fold)
-    router = Router(config=current, books=books, bus=bus, gate=LocalGate(books), transports=transport, wall_s=wall_s)
+    router = Router(
+        config=current,
+        books=books,
+        bus=bus,
+        gate=LocalGate(books),
+        transports=transport,
+        wall_s=wall_s,
+        holds=sockets.holds,
+    )
     desk = Desk(
         version=product_version(),
         config=current,
@@ -164,7 +176,17 @@ def build(
     )
     people_app = hide_late_disconnect(cast(App, people(desk)))
     front = Front(config=current, router=router, bus=bus, people=people_app, log=log)
-    built = Built(config=config, bus=bus, books=books, router=router, recent=recent, http=http, ways=ways, app=front)
+    built = Built(
+        config=config,
+        bus=bus,
+        books=books,
+        router=router,
+        recent=recent,
+        http=http,
+        ways=ways,
+        sockets=sockets,
+        app=front,
+    )
     return built
 
 
@@ -180,7 +202,8 @@ def _advice(config: Config) -> str:
 def create_app() -> App:
     """The ASGI application for a hypercorn of one's own: `hypercorn -k trio "server:create_app()"`.
 
-    Reads the environment and the configuration file like `serve`; local runtimes are used only where the file names them.
+    Reads the environment and the configuration file like `serve`; local runtimes are used only where the file names them,
+    and WebSockets to providers not at all: nobody is there to own them.
     """
     config = read_config(None, os.environ)
     return build(config).app
@@ -345,6 +368,7 @@ async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any]
 
                 nursery.start_soon(on_signals)
                 nursery.start_soon(swept)
+                nursery.start_soon(built.sockets.run)
                 started()
                 await hypercorn.trio.serve(built.app, settings, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
                 nursery.cancel_scope.cancel()

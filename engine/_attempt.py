@@ -72,6 +72,7 @@ class Attempt:
     scope: trio.CancelScope
     relay: Relay
     hedge: bool = False
+    beside: bool = False
     failure: Failure | None = None
     first_content_at: float | None = None  #: when the provider began to produce
     committed: bool = False
@@ -178,7 +179,12 @@ class Attempt:
         failure: Failure | None = None
         try:
             ask = Ask(
-                request=host.request, candidate=self.step.candidate, provider=provider, key=key, learned=self._learned
+                request=host.request,
+                candidate=self.step.candidate,
+                provider=provider,
+                key=key,
+                learned=self._learned,
+                beside=self.beside,
             )
             await trio.lowlevel.checkpoint_if_cancelled()  # an attempt that has lost already opens nothing
             sent_before, self.sent = self.sent, True

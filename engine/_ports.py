@@ -30,6 +30,8 @@ class Ask:
     key: Secret | None = None
     #: What this candidate is known to refuse.
     learned: Learned = Learned()
+    #: Started beside a running attempt: it may well be cancelled.
+    beside: bool = False
 
 
 class Upstream(Protocol):

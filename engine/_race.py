@@ -164,6 +164,7 @@ class Race:
             scope=trio.CancelScope(),
             relay=Relay(self.outcome.commit_at),
             hedge=launch.charged,
+            beside=launch.beside,
         )
         self.running[attempt.id] = attempt
         self.pacer.started(attempt.id, launch.step, now)

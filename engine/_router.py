@@ -51,6 +51,8 @@ class Router:
     gate: Gate
     transports: Callable[[Provider], Transport]
     wall_s: Callable[[], float]
+    #: Whether a transport keeps a connection open for this request's conversation with a provider's model.
+    holds: Callable[[Request, Provider, str], bool] = lambda *_: False
     _turns: set[_Turn] = attrs.field(factory=set)
     _stopping: bool = False
     _idle: trio.Event = attrs.field(factory=trio.Event)
@@ -132,7 +134,17 @@ class Router:
                 extra_load=hedge.extra_load if hedge else 0.0,
             )
         )
-        view = self.books.view(config, found.candidates, request.need, at=at, wall_s=self.wall_s(), seed=request.id)
+        view = self.books.view(
+            config,
+            found.candidates,
+            request.need,
+            at=at,
+            wall_s=self.wall_s(),
+            seed=request.id,
+            sticky=[
+                c for c in found.candidates if self.holds(request, config.providers[c.provider].on(c.model), c.model)
+            ],
+        )
         plan = compose(found.chain.policies, found.candidates, view)
         self.bus.emit(PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view))
         return plan

@@ -4,6 +4,11 @@ Sequence, hedge and race look like three machines. They are one, with a differen
 with a fixed delay and no bound is how an overload becomes an outage, since the slower everybody gets, the more everybody
 hedges; so a hedge is charged to a budget, its delay follows what the candidate usually needs, and it does not spend money
 on its own account.
+
+A candidate for which an open connection waits (`Facts.sticky`) is waited for as in a sequence. Were it to lose, that
+connection would be closed, and what its host knows of the conversation would be lost with it; and for that knowledge it is
+the cheaper, and usually the faster. When it fails the chain goes on as always. It may itself be started beside another:
+such an attempt does not use the connection.
 """
 
 from __future__ import annotations
@@ -103,8 +108,13 @@ class Hedge(Policy):
             steps.append(attrs.evolve(step, patience_s=self.delay_s(view.of(step.candidate)), charge=charge))
         return attrs.evolve(plan, steps=tuple(steps))
 
-    def delay_s(self, leader: Facts) -> float:
-        """How long to wait for this leader, in seconds. A probing or saturated one is not waited for at all."""
+    def delay_s(self, leader: Facts) -> float | None:
+        """How long to wait for this leader, in seconds; None as long as it has not failed.
+
+        One that is probing or saturated is not waited for at all.
+        """
+        if leader.sticky:
+            return None
         if leader.breaker == "half-open" or leader.free_slots == 0:
             return 0.0
         if self.after_s is not None:
@@ -136,7 +146,7 @@ class Race(Policy):
         steps = tuple(
             attrs.evolve(
                 step,
-                patience_s=0.0 if i < self.width - 1 else None,
+                patience_s=0.0 if i < self.width - 1 and not view.of(step.candidate).sticky else None,
                 charge=Charge.FREE if i < self.width else Charge.NEVER,
             )
             for i, step in enumerate(plan.steps)
