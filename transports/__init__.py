@@ -22,7 +22,10 @@ from transports._wire import WireHTTP as WireHTTP
 from transports.chat import openai_chat as openai_chat
 from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport
+from transports.responses import openai_responses as openai_responses
 from transports.websocket import WebSocketTransport as WebSocketTransport
 
 #: The dialects of HTTP, by wire.
-DIALECTS: Mapping[Wire, Dialect] = MappingProxyType({"anthropic": anthropic, "openai-chat": openai_chat})
+DIALECTS: Mapping[Wire, Dialect] = MappingProxyType(
+    {"anthropic": anthropic, "openai-chat": openai_chat, "openai-responses": openai_responses}
+)

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import attrs
 
-from engine.config import Accent, Catalogue, Endpoint, Listing, Model, Switch, Thinking, Wire
+from engine.config import Accent, Catalogue, Endpoint, Listing, Model, ResponsesAccent, Switch, Thinking, Wire
 from policies import SCOPES, Capabilities, Price, Scope
 
 K = TypeVar("K", bound=str)
+A = TypeVar("A", Accent, ResponsesAccent)
 
 
 def load_catalogue() -> Catalogue:
@@ -35,10 +36,15 @@ def _listing(id: str, row: dict[str, Any], models: str, before: Mapping[str, Lis
     given = dict(row)
     like = before.get(given.pop("like", ""))
     chat = _accent(like.chat if like else Accent(), given.pop("chat", {}))
+    responses = _accent(like.responses if like else ResponsesAccent(), given.pop("responses", {}))
     return Listing(
         id=id,
         chat=chat,
         chat_by_model={glob: _accent(chat, table) for glob, table in given.pop("chat_by_model", {}).items()},
+        responses=responses,
+        responses_by_model={
+            glob: _accent(responses, table) for glob, table in given.pop("responses_by_model", {}).items()
+        },
         wires=_endpoints(given.pop("wires")),
         regions={name: _endpoints(wires) for name, wires in given.pop("regions", {}).items()},
         scope=_scope(given.pop("scope", None)),
@@ -59,7 +65,7 @@ _LISTS: Mapping[str, type[Any]] = {
 _SETS = ("choices", "drop")
 
 
-def _accent(base: Accent, given: Mapping[str, Any]) -> Accent:
+def _accent(base: A, given: Mapping[str, Any]) -> A:
     """An accent with a table's values on top. `stops = 0` is any number; `switch = {}` is none."""
     values: dict[str, Any] = {name: frozenset(value) if name in _SETS else value for name, value in given.items()}
     if "switch" in values:

@@ -4,6 +4,7 @@ from engine.config._accent import EFFORT_BUDGET as EFFORT_BUDGET
 from engine.config._accent import Accent as Accent
 from engine.config._accent import CapField as CapField
 from engine.config._accent import Choice as Choice
+from engine.config._accent import ResponsesAccent as ResponsesAccent
 from engine.config._accent import SchemaProfile as SchemaProfile
 from engine.config._accent import Switch as Switch
 from engine.config._accent import Thinking as Thinking

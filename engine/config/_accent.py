@@ -80,6 +80,39 @@ class Accent:
     thought_signatures: bool = False  #: a call carries a signature that must come back with it (Gemini 3)
 
 
+#: How a `reasoning` object asks for thinking, by OpenAI's description: an effort, and a summary of it to be shown.
+REASONING = Switch(
+    on=MappingProxyType({"reasoning": MappingProxyType({"summary": "auto"})}),
+    effort="reasoning.effort",
+    efforts=EFFORTS,
+)
+
+
+@attrs.frozen(kw_only=True)
+class ResponsesAccent:
+    """One host's, or one model's, way with the wire `openai-responses`.
+
+    `extra` is merged into every body, `drop` names what never goes out. What a host takes of schemas is said once, in
+    `Accent.schema`.
+    """
+
+    extra: Mapping[str, Any] = _NOTHING
+    drop: frozenset[str] = frozenset()
+    switch: Switch | None = REASONING
+    encrypted: bool = True  #: gives its reasoning encrypted, to be sent back: `include`
+    open_reasoning: bool = False  #: takes the text of its reasoning back, where that is not encrypted
+    item_ids: bool = False  #: wants its own reasoning back under the item's id
+    stateless: bool = True  #: knows `store`, which is to be false
+    session: str = "prompt_cache_key"  #: the field that takes a name for the session
+    choices: frozenset[Choice] = frozenset(("auto", "none", "required", "named"))
+    parallel: bool = True  #: knows `parallel_tool_calls`
+    images: Literal["any", "base64"] = "any"
+    files: bool = False  #: takes a PDF as an `input_file` part
+    shown_results: bool = False  #: a call's output may hold images and files; else it is a text
+    temperature_max: float = 2.0
+    format: Literal["json_schema", "json_object", "prompt"] = "json_schema"
+
+
 @attrs.frozen(kw_only=True)
 class Thinking:
     """What is known of one model's thinking: whether it can be switched, takes a budget, and at which efforts it runs.

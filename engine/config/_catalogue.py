@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import attrs
 
-from engine.config._accent import Accent
+from engine.config._accent import Accent, ResponsesAccent
 from engine.config._schema import REHEARSAL, Auth, Model, Wire
 from policies import Scope, Unlimited
 
@@ -81,6 +81,8 @@ class Listing:
     counts_tokens: bool | None = None
     chat: Accent = Accent()
     chat_by_model: Mapping[str, Accent] = MappingProxyType({})
+    responses: ResponsesAccent = ResponsesAccent()
+    responses_by_model: Mapping[str, ResponsesAccent] = MappingProxyType({})
     headers: Mapping[str, str] = _NOTHING
     #: A bearer that everybody may send, and globs of the models it is good for.
     public_key: str = ""

@@ -157,6 +157,8 @@ class _One:
             wire_by_model={} if table.wire or table.base_url else row.wire_by_model,
             chat=like.chat,
             chat_by_model=like.chat_by_model,
+            responses=like.responses,
+            responses_by_model=like.responses_by_model,
             open_models=row.public_models if public else None,
         )
         self._check_websocket(made)

@@ -15,7 +15,7 @@ from typing import Literal
 
 import attrs
 
-from engine.config._accent import Accent, Thinking, ThinkingWish
+from engine.config._accent import Accent, ResponsesAccent, Thinking, ThinkingWish
 from policies import Breaker, Candidate, Capabilities, Concurrency, Policy, Price, Scope
 
 Wire = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal"]
@@ -23,7 +23,7 @@ WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemi
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
 #: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "rehearsal"})
+SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "openai-responses", "rehearsal"})
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -144,6 +144,9 @@ class Provider:
     #: How this host speaks chat completions, and glob -> how it does for some of its models; the first match holds.
     chat: Accent = Accent()
     chat_by_model: Mapping[str, Accent] = MappingProxyType({})
+    #: The same for its way with Responses.
+    responses: ResponsesAccent = ResponsesAccent()
+    responses_by_model: Mapping[str, ResponsesAccent] = MappingProxyType({})
     #: Globs of the models that may be asked without a key; None where a key, or none, serves all of them.
     open_models: tuple[str, ...] | None = None
 
@@ -190,6 +193,11 @@ class Provider:
     def accent(self, model: str) -> Accent:
         """How this host wants chat completions for one of its models."""
         return next((a for glob, a in self.chat_by_model.items() if fnmatchcase(model.lower(), glob)), self.chat)
+
+    def responses_accent(self, model: str) -> ResponsesAccent:
+        """How this host wants Responses for one of its models."""
+        name = model.lower()
+        return next((a for glob, a in self.responses_by_model.items() if fnmatchcase(name, glob)), self.responses)
 
     def thinking_for(self, model: str) -> ThinkingWish | None:
         """What the configuration says of thinking; the model's own word stands above the provider's."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from engine import JSON, Ask
 from transports._dialect import Turn, head, message_id
 from transports.chat._decoder import ChatDecoder as ChatDecoder
-from transports.chat._encoder import OPTIONAL, body_of, cap_of
+from transports.chat._encoder import OPTIONAL, body_of
+from transports.translate._cap import cap_of
 from transports.translate._ids import ids_in
 from transports.translate._texts import written
 from transports.translate._tools import Toolbox as Toolbox

@@ -8,40 +8,18 @@ cannot be said on this wire is said in words.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any
 
 import attrs
 
 from engine import JSON, Ask
 from engine.config import Accent, CapField, Choice, Thinking
-from transports._dialect import answer_cap
 from transports.chat._history import History
+from transports.translate._cap import cap_of
+from transports.translate._choice import chosen, one_at_a_time
 from transports.translate._effort import USUAL_SWITCH, Wanted, merge, switched, thinks, wanted
-from transports.translate._texts import system_text, word, written
-from transports.translate._tools import Toolbox, sendable_name
-
-#: Room that is left between a prompt, its answer and the end of the window, in tokens: estimates are rough.
-WINDOW_MARGIN = 256
-#: An answer is never asked to be shorter than this by an estimate alone, in tokens.
-LEAST_ANSWER = 1024
-#: A schema nested deeper is not looked into.
-_MAX_DEPTH = 64
-
-
-def cap_of(ask: Ask) -> int:
-    """The longest answer to ask for, in tokens: also within what the model gives, and what its window has left.
-
-    The estimate of a prompt is rough, so it alone never cuts an answer below `LEAST_ANSWER`.
-    """
-    cap = answer_cap(ask)
-    model = ask.candidate.model
-    if (most := ask.provider.max_output(model)) is not None:
-        cap = min(cap, most)
-    window = ask.learned.window or ask.provider.model(model).capabilities.context
-    if window is not None:
-        left = window - ask.request.need.input_tokens - WINDOW_MARGIN
-        cap = min(cap, max(left, LEAST_ANSWER))
-    return max(1, cap)
+from transports.translate._formats import in_words, is_strict, schema_wanted
+from transports.translate._texts import system_text
+from transports.translate._tools import Toolbox
 
 
 def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
@@ -138,65 +116,35 @@ def _sampling(body: JSON, accent: Accent, *, fixed: bool) -> JSON:
 
 def _format(body: JSON, form: str) -> tuple[str, JSON]:
     """Structured output: as the host's own field, and in words where that field does not hold the schema."""
-    output = body.get("output_config")
-    wanted_format = output.get("format") if isinstance(output, dict) else None
-    schema = wanted_format.get("schema") if isinstance(wanted_format, dict) else None
-    if not isinstance(schema, dict):
+    schema = schema_wanted(body)
+    if schema is None:
         return "", {}
     if form == "json_schema":
-        described = {"name": "answer", "schema": schema, "strict": _is_strict(schema)}
+        described = {"name": "answer", "schema": schema, "strict": is_strict(schema)}
         return "", {"response_format": {"type": "json_schema", "json_schema": described}}
-    words = f"Answer with one JSON object and nothing else. It must fit this JSON schema: {written(schema).decode()}"
+    words = in_words(schema)
     return words, {"response_format": {"type": "json_object"}} if form == "json_object" else {}
-
-
-def _is_strict(schema: Any, depth: int = 0) -> bool:
-    """Whether a schema is one that OpenAI's strict mode takes: closed objects whose every property is required."""
-    if isinstance(schema, list):
-        return depth <= _MAX_DEPTH and all(_is_strict(one, depth + 1) for one in schema)
-    if not isinstance(schema, dict):
-        return True
-    if schema.get("type") == "object" or "properties" in schema:
-        properties, required = schema.get("properties"), schema.get("required")
-        if not isinstance(properties, dict) or schema.get("additionalProperties") is not False:
-            return False
-        if not isinstance(required, list) or any(name not in required for name in properties):
-            return False
-    return depth <= _MAX_DEPTH and all(_is_strict(one, depth + 1) for one in schema.values())
 
 
 def _tools(body: JSON, toolbox: Toolbox, allowed: frozenset[Choice]) -> tuple[JSON, JSON, str]:
     """The tools, how they are to be chosen, and in words what the host has no field for."""
     accent = toolbox.accent
     tools = list(toolbox.encoded())
-    given = body.get("tool_choice")
-    given = given if isinstance(given, dict) else {}
-    kind = given.get("type")
     if not tools:
         return {}, {}, ""
+    told = chosen(body, toolbox.names, allowed)
+    if told.none:
+        return {}, {}, ""
+    if told.alone:
+        tools = [tool for tool in tools if tool["function"]["name"] == told.name]
     choice: JSON = {}
-    words = ""
-    name = sendable_name(word(given.get("name")))
-    if kind == "tool" and name in toolbox.names:
-        if "named" in allowed:
-            choice["tool_choice"] = {"type": "function", "function": {"name": name}}
-        else:
-            tools = [tool for tool in tools if tool["function"]["name"] == name]
-            if "required" in allowed:
-                choice["tool_choice"] = accent.required
-            else:
-                words = f"Call the tool {name} now."
-    elif kind == "any":
-        if "required" in allowed:
+    match told.how:
+        case "named":
+            choice["tool_choice"] = {"type": "function", "function": {"name": told.name}}
+        case "required":
             choice["tool_choice"] = accent.required
-        else:
-            words = "Answer by calling one of the tools."
-    elif kind == "none":
-        if "none" not in allowed:
-            return {}, {}, ""
-        choice["tool_choice"] = "none"
-    elif kind == "auto" and "auto" in allowed:
-        choice["tool_choice"] = "auto"
-    if given.get("disable_parallel_tool_use") and accent.parallel:
+        case "auto" | "none":
+            choice["tool_choice"] = told.how
+    if accent.parallel and one_at_a_time(body):
         choice["parallel_tool_calls"] = False
-    return {"tools": tools}, choice, words
+    return {"tools": tools}, choice, told.words
