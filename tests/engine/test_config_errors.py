@@ -13,7 +13,7 @@ POLICIES = ", ".join(KINDS)
 SECTIONS = "server, providers, chains, routes, vendors"
 PROVIDER = (
     "name, wire, base_url, region, keys_env, key_env, auth, enabled, scope, breaker, headers, open_lists, like, "
-    "public_key, proxy, proxy_env, max_output_tokens, thinking, timeouts, models"
+    "public_key, proxy, proxy_env, websocket, max_output_tokens, thinking, timeouts, models"
 )
 WIRES = "'anthropic', 'openai-chat', 'openai-responses', 'gemini', 'ollama', 'zed' or 'rehearsal'"
 OWN = (

@@ -93,7 +93,7 @@ class Host:
 
     async def _upgrade(self, stream: trio.abc.Stream, number: int, refusal: int | None) -> None:
         async with trio.open_nursery() as nursery:
-            request = await wrap_server_stream(nursery, stream)  # type: ignore[arg-type]
+            request = await wrap_server_stream(nursery, stream)
             self.heads.append({name.decode().lower(): value.decode() for name, value in request.headers})
             self.paths.append(request.path)
             if refusal is not None:
