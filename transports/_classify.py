@@ -87,12 +87,14 @@ _TOO_LONG = re.compile(
     re.I,
 )
 _CAP = re.compile(
-    r"max_(completion_)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed|less than or equal)|range of max_tokens|"
-    r"maximum allowed number of output",
+    r"max_(completion_|output_)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed|less than or equal)|"
+    r"range of max_tokens|maximum allowed number of output",
     re.I,
 )
 _DEGRADED = re.compile(r"degraded function|engine_overloaded|overloaded|loading model|model busy", re.I)
-_DEGRADED_CODES = frozenset(
+#: What OpenAI says inside a stream where others answer 503.
+_OVERLOADED_CODES = frozenset(["server_is_overloaded", "slow_down"])
+_DEGRADED_CODES = _OVERLOADED_CODES | frozenset(
     ["overloaded_error", "engine_overloaded_error", "engine_overloaded", "overloaded", "1305", "1312"]  # the last: Z.ai
 )
 _DEGRADED_SENTENCE = re.compile(r"(Function id '[^']*': )?DEGRADED function")
@@ -177,8 +179,14 @@ def classify_in_stream(payload: Mapping[str, Any]) -> Failure:
     # One that states no status is judged by its words alone, those of a long prompt among them.
     status = stated or (429 if _RATE.search(body.decode()) else 400)
     failure = classify(status, {"content-type": "application/json"}, body)
-    kind = failure.kind if failure.kind in _IN_STREAM else FailureKind.ERROR_EVENT
+    known = failure.kind in _IN_STREAM or (failure.kind is FailureKind.OVERLOADED and _is_overload(error))
+    kind = failure.kind if known else FailureKind.ERROR_EVENT
     return attrs.evolve(failure, kind=kind, status=200, body=None, native=False)
+
+
+def _is_overload(error: object) -> bool:
+    code = error.get("code") if isinstance(error, dict) else None
+    return isinstance(code, str) and code in _OVERLOADED_CODES
 
 
 @attrs.frozen

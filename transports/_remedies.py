@@ -91,12 +91,12 @@ _REFUSING = re.compile(
     r"unsupported|not supported|does not support|doesn't support|no longer supported|unrecogni[sz]ed|unknown|"
     r"not permitted|not allowed|extra (inputs?|fields?)|extra_forbidden|unexpected|cannot (be disabled|find field)|"
     r"is mandatory|not available|deprecated|invalid (parameter|argument|field|value)|must be (one of|'|`|\")|"
-    r"only .{0,40}(is|are) (supported|allowed)|incompatible|is missing in",
+    r"only .{0,40}(is|are) (supported|allowed)|incompatible|is missing in|could not be verified|without its required",
     re.I,
 )
 _SENTENCES = re.compile(r"(?<=[.;!?])\s+|\n+")
 _OTHER_CAP = re.compile(r"use '?`?max_(completion_)?tokens", re.I)
-_CAPS = frozenset(["max_tokens", "max_completion_tokens"])
+_CAPS = frozenset(["max_tokens", "max_completion_tokens", "max_output_tokens"])
 #: Fields whose refusal is worded with a part of their name, or with the name of what they hold.
 _ALSO_CALLED = {
     "chat_template_kwargs": ("chat_template", "enable_thinking", "reasoning_budget"),
@@ -105,6 +105,11 @@ _ALSO_CALLED = {
     "thinking": ("thinking",),
     "response_format": ("json_schema", "structured output", "structured outputs"),
     "stream_options": ("include_usage",),
+    "text": ("text.format", "json_schema", "structured output", "structured outputs"),
+    "include": ("reasoning.encrypted_content", "encrypted content is"),
+    # Reasoning that is sent back: encrypted for another account, or out of its place.
+    "encrypted_content": ("encrypted content", "of type 'reasoning'"),
+    "reasoning.summary": ("reasoning summaries", "reasoning summary"),
     "developer": ("'developer'", "developer role", "role 'developer'"),
 }
 
@@ -119,7 +124,8 @@ def fields_in(text: str, sent: Collection[str], named: Collection[str] = ()) -> 
         _CAPS & set(named) or _OTHER_CAP.search(text) or re.search("unsupported|unrecog", text, re.I)
     ):
         found -= _CAPS  # a cap that is refused for its value
-    return frozenset(found)
+    # Where a part of a field is refused, the field is not.
+    return frozenset(name for name in found if not any(other.startswith(f"{name}.") for other in found))
 
 
 def _mentions(text: str, names: Collection[str]) -> bool:
@@ -131,7 +137,7 @@ def names_in(error: Any) -> frozenset[str]:
     found: set[str] = set()
     if isinstance(error, dict):
         if isinstance(error.get("param"), str):
-            found.add(_root(error["param"]))
+            found |= {_root(error["param"]), error["param"]}
         details = error.get("detail")
         for detail in details if isinstance(details, list) else ():
             place = detail.get("loc") if isinstance(detail, dict) else None

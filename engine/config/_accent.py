@@ -96,6 +96,7 @@ class ResponsesAccent:
     `Accent.schema`.
     """
 
+    system: Literal["instructions", "system"] = "instructions"  #: a field of its own, or a message of this role
     extra: Mapping[str, Any] = _NOTHING
     drop: frozenset[str] = frozenset()
     switch: Switch | None = REASONING

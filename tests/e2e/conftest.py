@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,12 @@ from .proxy import configuration, running_proxy
 from .upstream import Upstream, serving
 from .wire import Wire
 
+_WIRES: Mapping[str, Wire] = {
+    "hedgerow": "anthropic",
+    "hedgerow-chat": "openai-chat",
+    "hedgerow-responses": "openai-responses",
+}
+
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
@@ -20,17 +26,17 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield running
 
 
-@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat"])
+@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat", "hedgerow-responses"])
 async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[str]:
     """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it.
 
-    The proxy asks the upstream on Anthropic's wire, or on chat completions; where a test expects something else of the
-    latter, `Exchange.wire` says which it was.
+    The proxy asks the upstream on Anthropic's wire, on chat completions or on Responses; where a test expects something
+    else of these, `Exchange.wire` says which it was.
     """
     if request.param == "direct":
         yield upstream.base_url
         return
-    wires: list[Wire] = ["openai-chat" if request.param == "hedgerow-chat" else "anthropic"]
+    wires: list[Wire] = [_WIRES[request.param]]
     config = configuration({"only": upstream.base_url}, ["only/claude-sonnet-5-5"], wires=wires)
     async with running_proxy(config) as proxy:
         yield proxy.base_url

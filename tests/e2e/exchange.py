@@ -6,15 +6,27 @@ it instead of the proxy.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
 import trio
 
-from .chat_asks import as_messages
+from . import chat_asks, responses_asks
 from .scripts import Ask
 from .wire import Wire
 
+#: The door of each wire, and how its bodies are read.
+_PATHS: Mapping[str, Wire] = {
+    "/v1/messages": "anthropic",
+    "/v1/chat/completions": "openai-chat",
+    "/v1/responses": "openai-responses",
+}
+_READ: Mapping[Wire, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "anthropic": lambda body: body,
+    "openai-chat": chat_asks.as_messages,
+    "openai-responses": responses_asks.as_messages,
+}
 Ending = Literal["open", "finished", "client-left", "reset", "cut"]
 
 
@@ -44,21 +56,21 @@ class Exchange:
     @property
     def is_message(self) -> bool:
         """Whether this asked for inference (count_tokens does not)."""
-        return self.method == "POST" and self.path.endswith(("/v1/messages", "/v1/chat/completions"))
+        return self.method == "POST" and self.path.endswith(tuple(_PATHS))
 
     @property
     def wire(self) -> Wire:
         """On which wire it came."""
-        return "openai-chat" if self.path.endswith("/v1/chat/completions") else "anthropic"
+        return next((wire for path, wire in _PATHS.items() if self.path.endswith(path)), "anthropic")
 
     @property
     def ask(self) -> Ask:
-        """What was asked, as the scripts see it. On chat completions this needs a body that was not refused."""
-        return Ask(as_messages(self.body) if self.wire == "openai-chat" else self.body, self.agent)
+        """What was asked, as the scripts see it. On OpenAI's wires this needs a body that was not refused."""
+        return Ask(_READ[self.wire](self.body), self.agent)
 
     @property
     def agent(self) -> str:
-        """The sub-agent's id, "" for the main conversation, and on chat completions, where nobody is told."""
+        """The sub-agent's id, "" for the main conversation, and on other wires, where nobody is told."""
         return self.headers.get("x-claude-code-agent-id", "")
 
     @property

@@ -9,233 +9,122 @@ What hides inside texts and heads is looked for by name.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-#: A breach is `where: what is wrong`.
-Check = Callable[[Any, str], Iterator[str]]
+from .forms import (
+    NAME,
+    a_list,
+    a_number,
+    a_text,
+    an_object,
+    any_object,
+    arguments,
+    by,
+    flag,
+    one_of,
+    pairs,
+    schema,
+    secrets,
+    string,
+    text_or,
+)
+from .forms import head_breaches as head_breaches
 
-_NAME = r"[a-zA-Z0-9_-]{1,64}"
 #: OpenAI takes call ids of at most 40 characters.
 _ID = r"\S{1,40}"
 
 
 def breaches(body: Any) -> list[str]:
     """Every breach in one body; the rules of the conversation are looked at only where its form is right."""
-    return list(_BODY(body, "")) or [*_conversation(body["messages"]), *_together(body), *_secrets(body, "")]
+    return list(_BODY(body, "")) or [*_conversation(body["messages"]), *_together(body), *secrets(body, "")]
 
 
-def head_breaches(headers: Mapping[str, str]) -> list[str]:
-    """Headers that are the client's or Anthropic's own."""
-    foreign = [name for name in headers if name.startswith(_FOREIGN_HEADERS)]
-    if headers.get("authorization", "").endswith(" scripted"):  # what the clients of the tests come with
-        foreign.append("authorization")
-    return [f"header {name}: not this host's" for name in foreign]
-
-
-_FOREIGN_HEADERS = ("anthropic-", "x-claude-", "x-stainless-", "x-app", "x-api-key", "x-anthropic-")
-
-
-# Forms.
-
-
-def _object(fields: Mapping[str, Check], required: Sequence[str] = ()) -> Check:
-    def check(value: Any, where: str) -> Iterator[str]:
-        if not isinstance(value, dict):
-            yield f"{where or 'body'}: not an object"
-            return
-        dot = f"{where}." if where else ""
-        yield from (f"{dot}{name}: missing" for name in required if name not in value)
-        for name, inner in value.items():
-            if name not in fields:
-                yield f"{dot}{name}: no such field"
-            else:
-                yield from fields[name](inner, f"{dot}{name}")
-
-    return check
-
-
-def _list(item: Check, least: int = 1, most: int | None = None) -> Check:
-    def check(value: Any, where: str) -> Iterator[str]:
-        if not isinstance(value, list):
-            yield f"{where}: not a list"
-            return
-        if len(value) < least or (most is not None and len(value) > most):
-            yield f"{where}: {len(value)} of them"
-        for number, inner in enumerate(value):
-            yield from item(inner, f"{where}[{number}]")
-
-    return check
-
-
-def _text(pattern: str = r"(?s).+") -> Check:
-    """A text with something in it."""
-
-    def check(value: Any, where: str) -> Iterator[str]:
-        if not isinstance(value, str):
-            yield f"{where}: not a text"
-        elif not value.strip():
-            yield f"{where}: empty"
-        elif not re.fullmatch(pattern, value):
-            yield f"{where}: {value[:80]!r} is not of the form {pattern}"
-
-    return check
-
-
-def _number(least: float, most: float, *, whole: bool = False) -> Check:
-    def check(value: Any, where: str) -> Iterator[str]:
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            yield f"{where}: not a {'whole ' if whole else ''}number"
-        elif not least <= value <= most:
-            yield f"{where}: {value} is not from {least} to {most}"
-
-    return check
-
-
-def _one_of(*values: Any) -> Check:
-    def check(value: Any, where: str) -> Iterator[str]:
-        if not any(value is known or (isinstance(value, str) and value == known) for known in values):
-            yield f"{where}: {str(value)[:80]!r} is none of {values}"
-
-    return check
-
-
-def _text_or(text: Check, kind: type, other: Check) -> Check:
-    """What may be a text or something else of this type."""
-
-    def check(value: Any, where: str) -> Iterator[str]:
-        yield from (other if isinstance(value, kind) else text)(value, where)
-
-    return check
-
-
-def _by(field: str, kinds: Mapping[str, Check]) -> Check:
-    """An object whose form depends on one of its fields."""
-
-    def check(value: Any, where: str) -> Iterator[str]:
-        kind = str(value.get(field)) if isinstance(value, dict) else "no object"
-        if kind not in kinds:
-            yield f"{where}.{field}: {kind[:80]!r} is none of {tuple(kinds)}"
-        else:
-            yield from kinds[kind](value, where)
-
-    return check
-
-
-def _arguments(value: Any, where: str) -> Iterator[str]:
-    try:
-        parsed = json.loads(value) if isinstance(value, str) else None
-    except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        yield f"{where}: not the JSON of an object"
-
-
-def _schema(value: Any, where: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield f"{where}: not an object"
-    elif value and value.get("type") != "object":
-        yield f"{where}.type: {value.get('type')!r} is not 'object'"
-
-
-def _pairs(value: Any, where: str) -> Iterator[str]:
-    fits = isinstance(value, dict) and len(value) <= 16 and all(isinstance(text, str) for text in value.values())
-    if not fits:
-        yield f"{where}: not at most 16 texts by name"
-    elif "user_id" in value:
-        yield f"{where}.user_id: Anthropic's, and says who the user is"
-
-
-def _any_object(value: Any, where: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield f"{where}: not an object"
-
-
-_flag = _one_of(True, False)
-_string = _text()
-_text_part = _object({"type": _one_of("text"), "text": _string}, ["type", "text"])
-_image = _object({"url": _text(r"(?s)(data:image/|https?://).+"), "detail": _one_of("auto", "low", "high")}, ["url"])
-_part = _by(
+_text_part = an_object({"type": one_of("text"), "text": string}, ["type", "text"])
+_image = an_object({"url": a_text(r"(?s)(data:image/|https?://).+"), "detail": one_of("auto", "low", "high")}, ["url"])
+_part = by(
     "type",
     {
         "text": _text_part,
-        "image_url": _object({"type": _string, "image_url": _image}, ["image_url"]),
-        "file": _object(
-            {"type": _string, "file": _object({"filename": _string, "file_data": _string, "file_id": _string})},
+        "image_url": an_object({"type": string, "image_url": _image}, ["image_url"]),
+        "file": an_object(
+            {"type": string, "file": an_object({"filename": string, "file_data": string, "file_id": string})},
             ["file"],
         ),
     },
 )
-_texts = _text_or(_string, list, _list(_text_part))
-_function_call = _object({"name": _text(_NAME), "arguments": _arguments}, ["name", "arguments"])
-_call = _object({"id": _text(_ID), "type": _one_of("function"), "function": _function_call}, ["id", "type", "function"])
-_instruction = _object({"role": _string, "content": _texts, "name": _string}, ["content"])
+_texts = text_or(string, list, a_list(_text_part))
+_function_call = an_object({"name": a_text(NAME), "arguments": arguments}, ["name", "arguments"])
+_call = an_object(
+    {"id": a_text(_ID), "type": one_of("function"), "function": _function_call}, ["id", "type", "function"]
+)
+_instruction = an_object({"role": string, "content": _texts, "name": string}, ["content"])
 
 
 def _assistant(value: Any, where: str) -> Iterator[str]:
-    fields = {"role": _string, "content": _texts, "refusal": _string, "name": _string, "tool_calls": _list(_call)}
+    fields = {"role": string, "content": _texts, "refusal": string, "name": string, "tool_calls": a_list(_call)}
     calls = value.get("tool_calls") is not None
     spoken = {**value}
     if calls and value.get("content") in (None, ""):  # beside calls there may be nothing to say
         spoken.pop("content", None)
-    yield from _object(fields, [] if calls else ["content"])(spoken, where)
+    yield from an_object(fields, [] if calls else ["content"])(spoken, where)
 
 
-_message = _by(
+_message = by(
     "role",
     {
         "system": _instruction,
         "developer": _instruction,
-        "user": _object(
-            {"role": _string, "content": _text_or(_string, list, _list(_part)), "name": _string}, ["content"]
+        "user": an_object(
+            {"role": string, "content": text_or(string, list, a_list(_part)), "name": string}, ["content"]
         ),
         "assistant": _assistant,
-        "tool": _object({"role": _string, "content": _texts, "tool_call_id": _text(_ID)}, ["content", "tool_call_id"]),
+        "tool": an_object(
+            {"role": string, "content": _texts, "tool_call_id": a_text(_ID)}, ["content", "tool_call_id"]
+        ),
     },
 )
-_function = _object({"name": _text(_NAME), "description": _string, "parameters": _schema, "strict": _flag}, ["name"])
-_named = _object({"type": _one_of("function"), "function": _object({"name": _text(_NAME)}, ["name"])}, ["function"])
-_format_schema = _object(
-    {"name": _text(_NAME), "description": _string, "schema": _any_object, "strict": _flag}, ["name", "schema"]
+_function = an_object({"name": a_text(NAME), "description": string, "parameters": schema, "strict": flag}, ["name"])
+_named = an_object({"type": one_of("function"), "function": an_object({"name": a_text(NAME)}, ["name"])}, ["function"])
+_format_schema = an_object(
+    {"name": a_text(NAME), "description": string, "schema": any_object, "strict": flag}, ["name", "schema"]
 )
 
-_BODY = _object(
+_BODY = an_object(
     {
-        "model": _string,
-        "messages": _list(_message),
-        "max_tokens": _number(1, 10_000_000, whole=True),
-        "max_completion_tokens": _number(1, 10_000_000, whole=True),
-        "stream": _flag,
-        "stream_options": _object({"include_usage": _flag}),
-        "tools": _list(_object({"type": _one_of("function"), "function": _function}, ["type", "function"]), most=128),
-        "tool_choice": _text_or(_one_of("none", "auto", "required"), dict, _named),
-        "parallel_tool_calls": _flag,
-        "temperature": _number(0, 2),
-        "top_p": _number(0, 1),
-        "stop": _text_or(_string, list, _list(_string, most=4)),
-        "response_format": _by(
+        "model": string,
+        "messages": a_list(_message),
+        "max_tokens": a_number(1, 10_000_000, whole=True),
+        "max_completion_tokens": a_number(1, 10_000_000, whole=True),
+        "stream": flag,
+        "stream_options": an_object({"include_usage": flag}),
+        "tools": a_list(an_object({"type": one_of("function"), "function": _function}, ["type", "function"]), most=128),
+        "tool_choice": text_or(one_of("none", "auto", "required"), dict, _named),
+        "parallel_tool_calls": flag,
+        "temperature": a_number(0, 2),
+        "top_p": a_number(0, 1),
+        "stop": text_or(string, list, a_list(string, most=4)),
+        "response_format": by(
             "type",
             {
-                "text": _object({"type": _string}),
-                "json_object": _object({"type": _string}),
-                "json_schema": _object({"type": _string, "json_schema": _format_schema}, ["json_schema"]),
+                "text": an_object({"type": string}),
+                "json_object": an_object({"type": string}),
+                "json_schema": an_object({"type": string, "json_schema": _format_schema}, ["json_schema"]),
             },
         ),
-        "reasoning_effort": _one_of("none", "minimal", "low", "medium", "high", "xhigh"),
-        "user": _string,
-        "prompt_cache_key": _string,
-        "store": _flag,
-        "metadata": _pairs,
-        "n": _number(1, 128, whole=True),
-        "seed": _number(-(2**63), 2**63 - 1, whole=True),
-        "presence_penalty": _number(-2, 2),
-        "frequency_penalty": _number(-2, 2),
-        "logit_bias": _any_object,
-        "logprobs": _flag,
-        "top_logprobs": _number(0, 20, whole=True),
-        "service_tier": _one_of("auto", "default", "flex", "scale", "priority"),
+        "reasoning_effort": one_of("none", "minimal", "low", "medium", "high", "xhigh"),
+        "user": string,
+        "prompt_cache_key": string,
+        "store": flag,
+        "metadata": pairs,
+        "n": a_number(1, 128, whole=True),
+        "seed": a_number(-(2**63), 2**63 - 1, whole=True),
+        "presence_penalty": a_number(-2, 2),
+        "frequency_penalty": a_number(-2, 2),
+        "logit_bias": any_object,
+        "logprobs": flag,
+        "top_logprobs": a_number(0, 20, whole=True),
+        "service_tier": one_of("auto", "default", "flex", "scale", "priority"),
     },
     ["model", "messages"],
 )
@@ -277,18 +166,3 @@ def _together(body: Mapping[str, Any]) -> Iterator[str]:
         yield "max_tokens: beside max_completion_tokens"
     if "stream_options" in body and not body.get("stream"):
         yield "stream_options: without stream"
-
-
-def _secrets(value: Any, where: str) -> Iterator[str]:
-    """Texts that were meant for others: Claude Code's attribution, and signatures."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _secrets(inner, f"{where}.{name}" if where else name)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _secrets(inner, f"{where}[{number}]")
-    elif isinstance(value, str):
-        if "x-anthropic-billing-header" in value:
-            yield f"{where}: Claude Code's attribution"
-        if value.startswith("hedgerow."):
-            yield f"{where}: the proxy's own signature"

@@ -27,12 +27,33 @@ NEARLY = ("reasoning", "usage")
 #: What the checker says of recordings that came through as they should, with the reason; by wire, and whether whole.
 EXCEPTIONS: Mapping[tuple[Wire, bool], Mapping[str, str]] = {
     # A `custom` call: name and free text stand under `custom`, where the checker looks for neither. Ours has both.
-    ("openai-chat", True): {"openai/091 tools": "[('math_exp', {'input': '4 + 4'})] for [('', {})]"}
+    ("openai-chat", True): {"openai/091 tools": "[('math_exp', {'input': '4 + 4'})] for [('', {})]"},
+    ("openai-responses", False): {
+        # The parts of a summary have a blank line between them; the checker has none.
+        "openai/139 reasoning": "2028 characters for 2022",
+        # A count of zero for an answer with a text: estimated, since a zero would break the client's meter.
+        "openai/109 usage": "in 28 out 19 for 0 0",
+    },
+    ("openai-responses", True): {
+        "pydantic-gateway/001 reasoning": "75 characters for 73",
+        # Custom calls, of which the checker takes no notice.
+        "openai/149 tools": "[('math_exp', {'input': '4 + 4'})] for []",
+        "openai/149 stop": "tool_use for completed (tools 0)",
+        "openai/172 tools": "[('write_sql', {'input': 'SELECT * FROM users WHERE age > 25'})] for []",
+        "openai/172 stop": "tool_use for completed (tools 0)",
+        # Incomplete without a reason: a cut answer must not look finished.
+        "openai/161 stop": "max_tokens for incomplete (tools 0)",
+        "openai/163 stop": "max_tokens for incomplete (tools 0)",
+    },
 }
 _ROW = re.compile(r"^\s+(\w+)\s+(\d+) of (\d+)$", re.M)
 _COUNT = re.compile(r"^(\d+) recordings$", re.M)
 _FAILED = re.compile(r"^FAIL (\S+ \w+): (.*)$", re.M)
-_AT_CHECKER: Mapping[Wire, str] = {"anthropic": "anthropic-messages", "openai-chat": "openai-chat"}
+_AT_CHECKER: Mapping[Wire, str] = {
+    "anthropic": "anthropic-messages",
+    "openai-chat": "openai-chat",
+    "openai-responses": "openai-responses",
+}
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["streams", "whole"])
@@ -41,12 +62,13 @@ _AT_CHECKER: Mapping[Wire, str] = {"anthropic": "anthropic-messages", "openai-ch
     [
         *(("anthropic", chunk) for chunk in ("event", "1", "1400")),
         *(("openai-chat", chunk) for chunk in ("event", "1", "7", "1400")),
+        *(("openai-responses", chunk) for chunk in ("event", "1", "7", "1400")),
     ],
 )
 async def test_recorded_answers_keep_their_meaning(
     shared: Path, tmp_path: Path, wire: Wire, chunk: str, whole: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Shape, text, tools, stop and error in all but the named ones; reasoning and usage in at least 98 of 100."""
+    """Shape, text, tools, stop and error in all but the named ones; reasoning and usage in at least 98 of 100 others."""
     port = free_port()
     address, streams = f"http://127.0.0.1:{port}", str(shared / "streams")
     replay = [str(shared / "replay" / "replay.py"), "--streams", streams, "--port", str(port), "--http-chunk", chunk]
@@ -71,10 +93,12 @@ async def test_recorded_answers_keep_their_meaning(
     assert count is not None, report
     assert int(count[1]) > 0, report
     table = {facet: (int(passed), int(of)) for facet, passed, of in _ROW.findall(report)}
-    failed = {name: why for name, why in _FAILED.findall(report) if name.split()[1] in EXACT}
+    excused = EXCEPTIONS.get((wire, whole), {})
+    failed = {name: why for name, why in _FAILED.findall(report) if name.split()[1] in EXACT or name in excused}
     assert "text" in table, report
-    assert failed == EXCEPTIONS.get((wire, whole), {})
-    assert sum(of - passed for facet, (passed, of) in table.items() if facet in EXACT) == len(failed)
-    assert {
-        facet: table[facet] for facet in NEARLY if facet in table and table[facet][0] < 0.98 * table[facet][1]
-    } == {}
+    assert failed == excused
+    exact = [name for name in failed if name.split()[1] in EXACT]
+    assert sum(of - passed for facet, (passed, of) in table.items() if facet in EXACT) == len(exact)
+    for facet in NEARLY:
+        passed, of = table.get(facet, (0, 0))
+        assert passed >= 0.98 * (of - sum(name.split()[1] == facet for name in excused)), report

@@ -1,4 +1,4 @@
-"""A scripted provider on a loopback port, on both wires, which remembers how every exchange went.
+"""A scripted provider on a loopback port, on three wires, which remembers how every exchange went.
 
 A mock inside the client's process would prove nothing about sockets: whether a loser's connection is really closed, and
 when, is only visible from the other end of it. So this is a server of its own (h11 over a Trio stream) that watches its
@@ -9,9 +9,9 @@ socket while it answers: an `Exchange` says when the request came, what was sent
 What it says is in `scripts`, how it fails in `faults`. A fault is chosen by URL prefix (`/reset/v1/messages`), else by
 the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own `fault`. `GET /log` returns the log.
 
-The path says the wire: `/v1/messages`, or `/v1/chat/completions`. Whatever its own wire has no place for it refuses, with
-422 on the latter (`openai_rules`), with Anthropic's 400 for thinking that somebody else signed; and since a proxy may get
-over a refusal unseen, `serving` fails the test afterwards.
+The path says the wire: `/v1/messages`, `/v1/chat/completions` or `/v1/responses`. Whatever its own wire has no place for it
+refuses, with 422 on the latter two (`openai_rules`, `responses_rules`), with Anthropic's 400 for thinking that somebody else
+signed; and since a proxy may get over a refusal unseen, `serving` fails the test afterwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import argparse
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -30,15 +30,25 @@ import attrs
 import h11
 import trio
 
+from . import openai_rules, responses_rules
 from .chat_wire import CHAT
 from .errors import lone_errors_bare
 from .exchange import Exchange as Exchange
 from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse, refusal
-from .openai_rules import breaches, head_breaches
+from .forms import head_breaches
+from .responses_wire import RESPONSES
 from .scripts import answer
-from .wire import ANTHROPIC, forged, make_message
+from .wire import ANTHROPIC, Rendering, Wire, forged, make_message
 
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
+
+
+_CHECKS: Mapping[Wire, Callable[[Any], list[str]]] = {
+    "anthropic": forged,
+    "openai-chat": openai_rules.breaches,
+    "openai-responses": responses_rules.breaches,
+}
+_RENDERINGS: Mapping[Wire, Rendering] = {"anthropic": ANTHROPIC, "openai-chat": CHAT, "openai-responses": RESPONSES}
 
 
 @attrs.define(eq=False)
@@ -94,8 +104,8 @@ class Upstream:
         arrived = trio.current_time()
         exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, fault, arrived)
         if exchange.is_message:
-            chat = exchange.wire == "openai-chat"
-            exchange.refused += [*head_breaches(headers), *breaches(parsed)] if chat else forged(parsed)
+            exchange.refused += _CHECKS[exchange.wire](parsed)
+            exchange.refused += [] if exchange.wire == "anthropic" else head_breaches(headers)
         self.log.append(exchange)
         news, self._news = self._news, trio.Event()
         news.set()
@@ -119,14 +129,17 @@ class Upstream:
         return _json({})
 
     def _say(self, exchange: Exchange, size: int) -> Iterator[Action]:
-        rendering = CHAT if exchange.wire == "openai-chat" else ANTHROPIC
+        rendering = _RENDERINGS[exchange.wire]
         blocks = () if exchange.refused else answer(exchange.ask)
         message = make_message(f"{self.name}{exchange.number}", str(exchange.body.get("model")), blocks, size // 4)
         if exchange.refused:
-            return refusal(422 if rendering is CHAT else 400, "; ".join(exchange.refused), message, rendering)
+            return refusal(400 if rendering is ANTHROPIC else 422, "; ".join(exchange.refused), message, rendering)
         if rendering is CHAT:
             counted = bool((exchange.body.get("stream_options") or {}).get("include_usage"))
             message = attrs.evolve(message, counted=counted)
+        if rendering is RESPONSES:
+            encrypted = "reasoning.encrypted_content" in exchange.body.get("include", ())
+            message = attrs.evolve(message, encrypted=encrypted)
         return actions(exchange.fault, message, rendering, stream=bool(exchange.body.get("stream")))
 
 
@@ -275,7 +288,7 @@ async def _main(port: int, fault: str, say: Callable[[str], None]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A scripted provider on loopback, on both wires.")
+    parser = argparse.ArgumentParser(description="A scripted provider on loopback, on three wires.")
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--fault", default="", help="how every answer fails, e.g. 429 or silence:30")
     options = parser.parse_args()

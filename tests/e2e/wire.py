@@ -2,7 +2,8 @@
 
 A recorded stream would be shorter, but a recording cannot answer a conversation it has not seen: the tool loop has to
 name files that exist only in this run. So an answer is data (`Message`) and is rendered here, strictly by the grammar.
-What a fault needs to know of a wire is a `Rendering`; this wire's is `ANTHROPIC`, the other one's is in `chat_wire`.
+What a fault needs to know of a wire is a `Rendering`; this wire's is `ANTHROPIC`, the others' are in `chat_wire` and
+`responses_wire`.
 """
 
 from __future__ import annotations
@@ -43,14 +44,15 @@ class ToolUse:
 
 
 Block = Text | Thinking | ToolUse
-Wire = Literal["anthropic", "openai-chat"]
+Wire = Literal["anthropic", "openai-chat", "openai-responses"]
 
 
 @attrs.frozen
 class Message:
     """One whole answer; `input_tokens` and `output_tokens` are what its usage will say.
 
-    `counted` says whether a stream of it ends with its usage: chat completions do so only where it was asked for.
+    `counted` says whether a stream of it ends with its usage, `encrypted` whether reasoning has its encrypted content: chat
+    completions and Responses do so only where it was asked for.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Message:
     blocks: tuple[Block, ...]
     input_tokens: int = 1
     counted: bool = True
+    encrypted: bool = True
 
     @property
     def stop_reason(self) -> str:

@@ -28,7 +28,7 @@ def small() -> Catalogue:
             name="Desk",
             wires={
                 "anthropic": Endpoint(base="http://localhost:1234", paths={"models": "/tags"}),
-                "openai-responses": Endpoint(base="http://localhost:1234/v1"),
+                "zed": Endpoint(base="http://localhost:1234/v1"),
             },
             env=("DESK_KEY",),
             base_url_env=("DESK_HOST",),
@@ -40,11 +40,11 @@ def small() -> Catalogue:
             aliases=("dear",),
             wires={
                 "anthropic": Endpoint(base="https://paid.example/api", paths={"models": "https://paid.example/list"}),
-                "openai-responses": Endpoint(base="https://paid.example/v1"),
+                "zed": Endpoint(base="https://paid.example/v1"),
             },
             regions={
                 "cn": {"anthropic": Endpoint(base="https://paid.example.cn/api")},
-                "plan": {"openai-responses": Endpoint(base="https://plan.paid.example/v1")},
+                "plan": {"zed": Endpoint(base="https://plan.paid.example/v1")},
             },
             region_env={"cn": "PAID_CN_KEY"},
             env=("PAID_KEY", "PAID_TOKEN"),
@@ -66,10 +66,10 @@ def small() -> Catalogue:
             id="garden",
             name="Garden",
             wires={
-                "openai-responses": Endpoint(base="https://garden.example/v1"),
+                "zed": Endpoint(base="https://garden.example/v1"),
                 "anthropic": Endpoint(base="https://garden.example", auth="x-api-key"),
             },
-            wire_by_model={"claude-*": "anthropic", "*": "openai-responses"},
+            wire_by_model={"claude-*": "anthropic", "*": "zed"},
             env=("GARDEN_KEY",),
             scope=Unlimited(),
             default="tomato",
@@ -83,7 +83,7 @@ def small() -> Catalogue:
         Listing(
             id="talker",
             name="Talker",
-            wires={"openai-responses": Endpoint(base="https://talker.example/v1")},
+            wires={"zed": Endpoint(base="https://talker.example/v1")},
             env=("TALKER_KEY",),
             default="chat",
         ),

@@ -183,8 +183,7 @@ PROVIDERS = [
     ),
     (
         '[providers.paid]\nwire = "gemini"',
-        "c.toml:2: providers.paid.wire: 'paid' is asked on anthropic or openai-responses; for another wire give a base_url "
-        "as well",
+        "c.toml:2: providers.paid.wire: 'paid' is asked on anthropic or zed; for another wire give a base_url as well",
     ),
     (
         '[providers.mine]\nwire = "anthropic"\nbase_url = "x.org"',

@@ -61,7 +61,7 @@ class TestUsable:
                 {"FREE_KEY": '"k"'},
                 "FREE_KEY holds characters that no key has: set it again, without quotes",
             ),
-            ("talker", "", {"TALKER_KEY": "k"}, "its wire openai-responses is not spoken by this version"),
+            ("talker", "", {"TALKER_KEY": "k"}, "its wire zed is not spoken by this version"),
             ("signed", "", {"SIGNED_KEY": "k"}, "not supported: it needs signed requests"),
             ("anthropic", "", {}, "ANTHROPIC_API_KEY is not set"),
             (
@@ -123,7 +123,7 @@ class TestUsable:
         """A host that speaks a wire for each model is usable for some of them."""
         garden = provider("garden", "", {"GARDEN_KEY": "k"})
         assert garden.unusable_for("claude-x") == ""
-        assert garden.unusable_for("tomato") == "its wire openai-responses is not spoken by this version"
+        assert garden.unusable_for("tomato") == "its wire zed is not spoken by this version"
         assert provider("garden").unusable_for("tomato") == "GARDEN_KEY is not set"
 
 
@@ -179,14 +179,14 @@ class TestEndpoint:
         garden = provider("garden")
         assert (garden.wire, garden.url("messages")) == ("anthropic", "https://garden.example/v1/messages")
         talker = provider("talker")
-        assert (talker.wire, talker.url("messages")) == ("openai-responses", "https://talker.example/v1/responses")
+        assert (talker.wire, talker.url("messages")) == ("zed", "https://talker.example/v1/completions")
 
     def test_a_wire_of_the_file_is_taken_as_written(self) -> None:
         """Even one that is not spoken: the provider stays listed and says so."""
-        found = provider("paid", '[providers.paid]\nwire = "openai-responses"', {"PAID_KEY": "k"})
-        assert found.wire == "openai-responses"
+        found = provider("paid", '[providers.paid]\nwire = "zed"', {"PAID_KEY": "k"})
+        assert found.wire == "zed"
         assert found.base_url == "https://paid.example/v1"
-        assert found.unusable_because == "its wire openai-responses is not spoken by this version"
+        assert found.unusable_because == "its wire zed is not spoken by this version"
 
     def test_a_path_of_the_catalogue_may_be_absolute(self) -> None:
         """The models of one host are listed at another."""
@@ -203,7 +203,7 @@ class TestEndpoint:
         """A region that only speaks a wire of tomorrow is listed, not sent to another host."""
         found = provider("paid", '[providers.paid]\nregion = "plan"', {"PAID_KEY": "a"})
         assert found.base_url == "https://plan.paid.example/v1"
-        assert found.unusable_because == "its wire openai-responses is not spoken by this version"
+        assert found.unusable_because == "its wire zed is not spoken by this version"
 
     def test_a_base_url_of_the_file_comes_with_the_wires_own_paths(self) -> None:
         """Nothing of the catalogue's host is left."""
@@ -264,7 +264,7 @@ class TestEndpoint:
         """What a host refuses in one format says nothing of another."""
         native = provider("paid")
         assert native.drop | native.quirks == {"document", "trailing-done"}
-        other = provider("paid", '[providers.paid]\nwire = "openai-responses"')
+        other = provider("paid", '[providers.paid]\nwire = "zed"')
         assert not other.drop | other.quirks
 
     @pytest.mark.parametrize(

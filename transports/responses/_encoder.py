@@ -13,7 +13,7 @@ import attrs
 
 from engine import JSON, Ask
 from engine.config import Choice, ResponsesAccent, Switch, Thinking
-from transports.responses._history import History
+from transports.responses._history import History, message
 from transports.translate._cap import cap_of
 from transports.translate._choice import chosen, one_at_a_time
 from transports.translate._effort import Wanted, merge, switched, thinks, wanted
@@ -26,7 +26,7 @@ LEAST_CAP = 16
 #: What it can be without, or say otherwise, where a host refuses it. A dotted name is one part of a field.
 OPTIONAL = frozenset(
     [
-        "chat_template_kwargs", "encrypted_content", "include", "max_output_tokens", "parallel_tool_calls",
+        "chat_template_kwargs", "encrypted_content", "include", "instructions", "max_output_tokens", "parallel_tool_calls",
         "prompt_cache_key", "reasoning", "reasoning.effort", "reasoning.summary", "store", "strict", "temperature", "text",
         "tool_choice", "top_p",
     ]
@@ -62,9 +62,12 @@ def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
     tools, choice, more_words = _tools(body, toolbox, accent)
     system = "\n\n".join(filter(None, (system_text(body.get("system")), words, more_words)))
     out: JSON = {"model": ask.candidate.model}
-    if system:
+    items = history.items(body["messages"])
+    if system and accent.system == "instructions":
         out["instructions"] = system
-    out |= {"input": history.items(body["messages"]), "max_output_tokens": cap, "stream": True}
+    elif system:
+        items.insert(0, message(accent.system, system))
+    out |= {"input": items, "max_output_tokens": cap, "stream": True}
     if accent.stateless:
         out["store"] = False
     if accent.encrypted and replays:
@@ -91,6 +94,7 @@ def _less(accent: ResponsesAccent, without: frozenset[str]) -> ResponsesAccent:
         return accent
     return attrs.evolve(
         accent,
+        system="system" if "instructions" in without else accent.system,
         choices=frozenset[Choice]() if "tool_choice" in without else accent.choices,
         format="prompt" if "text" in without else accent.format,
     )

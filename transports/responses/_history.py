@@ -52,11 +52,11 @@ class History:
                 calls = []
         out += [_output(id, INTERRUPTED) for _, id in calls]
         if not out:
-            return [_message("user", [{"type": "input_text", "text": _NOTHING}])]
+            return [message("user", _NOTHING)]
         if out[0].get("role") != "user":
-            out.insert(0, _message("user", [{"type": "input_text", "text": _BEGINNING}]))
+            out.insert(0, message("user", _BEGINNING))
         if out[-1].get("role") == "assistant":  # a beginning that is to be continued
-            out.append(_message("user", [{"type": "input_text", "text": _GO_ON}]))
+            out.append(message("user", _GO_ON))
         return out
 
     def _assistant(self, turn: Turn) -> tuple[list[JSON], list[tuple[str, str]]]:
@@ -110,6 +110,11 @@ class History:
                 below += [{"type": "input_text", "text": f"[what tool result {number} shows]"}, *shown]
         if below or parts:
             yield _message("user", [*below, *parts])
+
+
+def message(role: str, text: str) -> JSON:
+    """A message of one text, of anybody but the assistant."""
+    return _message(role, [{"type": "input_text", "text": text}])
 
 
 def _message(role: str, content: list[JSON]) -> JSON:
