@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import orjson
 import trio
 import trio.testing
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+
+from transports._socket import _Guard
 
 JSON = dict[str, Any]
 Script = Callable[[WebSocketConnection, JSON], Awaitable[None]]
@@ -34,10 +36,11 @@ class Host:
     #: The connection that each request came on, by number.
     on: list[int] = attrs.field(factory=list)
     paths: list[str] = attrs.field(factory=list)
+    #: How many connections in memory are open at the other end.
+    live: int = 0
     #: How each connection ended, by number: the code of a closing frame, None where it broke off.
     ends: dict[int, int | None] = attrs.field(factory=dict)
     opened: int = 0
-    live: int = 0
     _changed: trio.Event = attrs.field(factory=trio.Event)
     _nursery: trio.Nursery | None = None
 
@@ -46,7 +49,12 @@ class Host:
         assert self._nursery is not None
         ours, theirs = trio.testing.memory_stream_pair()
         self._nursery.start_soon(self.serve, theirs)
-        return ours
+        self.live += 1
+        return _Counted(ours, self._closed)
+
+    def _closed(self) -> None:
+        self.live -= 1
+        self._stir()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Host]:
@@ -75,7 +83,7 @@ class Host:
         self._changed.set()
 
     async def serve(self, stream: trio.abc.Stream) -> None:
-        number, self.opened, self.live = self.opened, self.opened + 1, self.live + 1
+        number, self.opened = self.opened, self.opened + 1
         first = self.raw.popleft() if self.raw else None
         try:
             if callable(first):
@@ -85,19 +93,30 @@ class Host:
         except (trio.BrokenResourceError, trio.ClosedResourceError, ConnectionClosed):
             pass
         finally:
-            self.live -= 1
             self.ends.setdefault(number, None)
             self._stir()
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
 
     async def _upgrade(self, stream: trio.abc.Stream, number: int, refusal: int | None) -> None:
+        guard = _Guard(stream, None)
+        guard.allowance = 1 << 40
         async with trio.open_nursery() as nursery:
-            request = await wrap_server_stream(nursery, stream)
+
+            async def leave_with_the_peer() -> None:
+                await guard.over.wait()
+                if not asked:
+                    nursery.cancel_scope.cancel()  # the library would wait for a request for ever
+
+            asked = False
+            nursery.start_soon(leave_with_the_peer)
+            request = await wrap_server_stream(nursery, cast(trio.SocketStream, guard))
+            asked = True
             self.heads.append({name.decode().lower(): value.decode() for name, value in request.headers})
             self.paths.append(request.path)
             if refusal is not None:
-                await request.reject(refusal, body=b'{"error": {"message": "no sockets here"}}')
+                with suppress(ConnectionClosed):
+                    await request.reject(refusal, body=b'{"error": {"message": "no sockets here"}}')
             else:
                 ws = await request.accept()
                 with suppress(ConnectionClosed):
@@ -112,6 +131,30 @@ class Host:
             self.on.append(number)
             self._stir()
             await (self.scripts.popleft() if self.scripts else self.usual)(ws, asked)
+
+
+@attrs.define(eq=False)
+class _Counted(trio.abc.Stream):
+    """The provider's user's end of a connection."""
+
+    inner: trio.abc.Stream
+    closed: Callable[[], None]
+    _open: bool = True
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self.inner.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.inner.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        if self._open:
+            self._open = False
+            self.closed()
+        await self.inner.aclose()
 
 
 async def say(ws: WebSocketConnection, *payloads: JSON) -> None:

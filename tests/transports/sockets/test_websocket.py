@@ -10,7 +10,7 @@ import trio.testing
 from trio.testing import MockClock
 from trio_websocket import WebSocketConnection
 
-from engine import AttemptError, Learned
+from engine import AttemptError, Learned, StreamEvent
 from policies import FailureKind
 from tests.transports.sockets.host import Host, answer, answering, called, error, failing, numbered, say, spoken
 from tests.transports.sockets.stage import (
@@ -75,7 +75,7 @@ class TestATurn:
             await say(ws, *frames[4:])
 
         async with staged(Host(slow)) as stage, stage.sockets.open(asking(*FIRST)) as upstream:
-            events = []
+            events: list[StreamEvent] = []
             while not text_of(events):
                 events += await upstream.read() or []
             assert trio.current_time() < 1
@@ -168,7 +168,7 @@ class TestALoop:
 
     async def test_whose_answer_was_cut_is_told_in_full(self, autojump_clock: MockClock) -> None:
         """Nobody says that an incomplete answer can be gone on from."""
-        reason = {"incomplete_details": {"reason": "max_output_tokens"}}
+        reason: dict[str, Any] = {"incomplete_details": {"reason": "max_output_tokens"}}
         async with staged(Host(answering(spoken(), status="incomplete", **reason))) as stage:
             await stage.turn(*FIRST)
             await stage.turn(*FIRST, assistant("hello"), user("more"))
@@ -552,7 +552,7 @@ class TestFailures:
             (failing("server_error", status=500), FailureKind.SERVER, 500),
             (failing("invalid_prompt", status=400, message="bad"), FailureKind.CLIENT, 400),
             (failing("context_length_exceeded", status=400), FailureKind.TOO_LONG, 400),
-            (failing("server_is_overloaded"), FailureKind.ERROR_EVENT, 200),
+            (failing("server_is_overloaded"), FailureKind.OVERLOADED, 200),
             (failing("context_length_exceeded"), FailureKind.TOO_LONG, 200),
         ],
     )
@@ -598,7 +598,7 @@ class TestFailures:
 
         async with staged(Host(overloaded)) as stage:
             failure = await self.failure(stage)
-            assert failure.kind is FailureKind.ERROR_EVENT
+            assert failure.kind is FailureKind.OVERLOADED
             assert stage.host.live == 0
 
     async def test_an_error_after_content_ends_the_stream_as_one(self, autojump_clock: MockClock) -> None:
