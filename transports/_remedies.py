@@ -91,7 +91,7 @@ _REFUSING = re.compile(
     r"unsupported|not supported|does not support|doesn't support|no longer supported|unrecogni[sz]ed|unknown|"
     r"not permitted|not allowed|extra (inputs?|fields?)|extra_forbidden|unexpected|cannot (be disabled|find field)|"
     r"is mandatory|not available|deprecated|invalid (parameter|argument|field|value)|must be (one of|'|`|\")|"
-    r"only .{0,40}(is|are) (supported|allowed)|incompatible|is missing in|could not be verified|without its required",
+    r"only .{0,40}(is|are) (supported|allowed)|incompatible|is missing in|could not be verified",
     re.I,
 )
 _SENTENCES = re.compile(r"(?<=[.;!?])\s+|\n+")
@@ -107,8 +107,8 @@ _ALSO_CALLED = {
     "stream_options": ("include_usage",),
     "text": ("text.format", "json_schema", "structured output", "structured outputs"),
     "include": ("reasoning.encrypted_content", "encrypted content is"),
-    # Reasoning that is sent back: encrypted for another account, or out of its place.
-    "encrypted_content": ("encrypted content", "of type 'reasoning'"),
+    # Reasoning that is sent back, and was encrypted for another account.
+    "encrypted_content": ("the encrypted content",),
     "reasoning.summary": ("reasoning summaries", "reasoning summary"),
     "developer": ("'developer'", "developer role", "role 'developer'"),
 }
@@ -128,8 +128,16 @@ def fields_in(text: str, sent: Collection[str], named: Collection[str] = ()) -> 
     return frozenset(name for name in found if not any(other.startswith(f"{name}.") for other in found))
 
 
+#: Fields whose names are words: they are meant where they stand in quotes or behind a colon.
+_WORDS = frozenset(["include", "instructions", "store", "strict", "text"])
+
+
 def _mentions(text: str, names: Collection[str]) -> bool:
-    return any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text, re.I) for name in names)
+    return any(re.search(_before(name) + rf"{re.escape(name)}(?![\w-])", text, re.I) for name in names)
+
+
+def _before(name: str) -> str:
+    return r"(?:['\"`]|: )" if name in _WORDS else r"(?<![\w-])"
 
 
 def names_in(error: Any) -> frozenset[str]:

@@ -23,6 +23,13 @@ from .wire import SIGNATURE, Wire
 
 pytestmark = pytest.mark.real
 
+MOVES: list[list[Wire]] = [
+    ["openai-chat", "anthropic"],
+    ["anthropic", "openai-chat"],
+    ["openai-responses", "anthropic"],
+    ["openai-chat", "openai-responses"],
+]
+
 
 async def test_what_claude_code_sends_would_not_pass_for_chat_completions(
     claude_at: ClaudeAt, upstream: Upstream
@@ -43,7 +50,7 @@ async def test_what_claude_code_sends_would_not_pass_for_chat_completions(
     assert any("x-anthropic-billing-header" in block["text"] for block in sent.body["system"])
 
 
-@pytest.mark.parametrize("wires", [["openai-chat", "anthropic"], ["anthropic", "openai-chat"]], ids="-then-".join)
+@pytest.mark.parametrize("wires", MOVES, ids="-then-".join)
 async def test_a_tool_loop_moves_between_the_wires_in_the_middle(claude_at: ClaudeAt, wires: list[Wire]) -> None:
     """One candidate asks for the first tool, and fails from then on; the other goes on with its call and its result."""
     async with serving("first") as first, serving("second") as second:
@@ -68,7 +75,7 @@ async def test_a_tool_loop_moves_between_the_wires_in_the_middle(claude_at: Clau
     assert [len(exchange.ask.turn().results) for exchange in second.asked] == [1, 2]
 
 
-@pytest.mark.parametrize("wires", [["openai-chat", "anthropic"], ["anthropic", "openai-chat"]], ids="-then-".join)
+@pytest.mark.parametrize("wires", MOVES, ids="-then-".join)
 async def test_a_thinking_conversation_is_resumed_on_the_other_wire(claude_at: ClaudeAt, wires: list[Wire]) -> None:
     """There and back again: nobody is shown thinking that is not its own, and Anthropic gets its own back unharmed."""
     async with serving("first") as first, serving("second") as second:
@@ -83,11 +90,12 @@ async def test_a_thinking_conversation_is_resumed_on_the_other_wire(claude_at: C
             runs.append(await claude.run("[[recall]]", resume=runs[0].session))
     for run, text in zip(runs, ["forty two", "forty three", "I said: forty two / forty three"], strict=True):
         assert_clean(run, text)
-    by_wire = {"anthropic": SIGNATURE, "openai-chat": f"hedgerow.{names[wires.index('openai-chat')]}."}
-    assert [signature for run in runs[:2] for signature in run.signatures] == [by_wire[wire] for wire in wires]
+    for run, name, wire in zip(runs[:2], names, wires, strict=True):
+        (signature,) = run.signatures
+        assert signature == SIGNATURE if wire == "anthropic" else signature.startswith(f"hedgerow.{name}.")
     assert [(exchange.wire, exchange.fault) for exchange in first.asked] == [(wires[0], f) for f in ("", "500", "")]
     assert [exchange.wire for exchange in second.asked] == [wires[1]]
-    assert first.asked[-1].signatures == ([SIGNATURE] if wires[0] == "anthropic" else [])
+    assert first.asked[-1].signatures == ([] if wires[0] == "openai-chat" else [SIGNATURE])
 
 
 async def test_a_deferred_tool_is_offered_to_hosts_that_know_no_deferring(
@@ -101,7 +109,7 @@ async def test_a_deferred_tool_is_offered_to_hosts_that_know_no_deferring(
     assert "defer_loading" not in str(upstream.asked[-1].body["tools"])
 
 
-@pytest.mark.parametrize("wire", ["anthropic", "openai-chat"])
+@pytest.mark.parametrize("wire", ["anthropic", "openai-chat", "openai-responses"])
 async def test_a_call_that_is_long_in_coming_is_bridged_by_pings(wire: Wire) -> None:
     """Half a call is held back, for 20 s of the upstream's silence: the client hears a ping, then all of it at once."""
     async with serving("only", "stall-tool:20") as upstream:

@@ -66,15 +66,19 @@ async def test_a_turn_with_json_output(claude_at: ClaudeAt, door: str) -> None:
 async def test_thinking_and_its_signature_come_back_whole(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
     """The second turn sends the first one's thinking block back, with the signature unharmed.
 
-    Chat completions have no signatures: there the client gets the proxy's own, and the upstream gets no thinking back.
+    Chat completions have no signatures: there the client gets the proxy's own, and the upstream gets no thinking back. In
+    Responses the proxy's own holds what the upstream has encrypted, and brings it back.
     """
     claude = claude_at(door)
     first = await claude.run("[[think forty two]]")
     assert_clean(first, "forty two")
     assert_clean(await claude.run("[[recall]]", resume=first.session), "I said: forty two")
-    chat = upstream.asked[0].wire == "openai-chat"
-    assert first.signatures == ["hedgerow.only/claude-sonnet-5-5." if chat else SIGNATURE]
-    assert upstream.asked[-1].signatures == ([] if chat else [SIGNATURE])
+    wire = upstream.asked[0].wire
+    (signature,) = first.signatures
+    ours, _, state = signature.rpartition(".")
+    assert (signature == SIGNATURE) is (wire == "anthropic")
+    assert wire == "anthropic" or (ours, bool(state)) == ("hedgerow.only/claude-sonnet-5-5", wire == "openai-responses")
+    assert upstream.asked[-1].signatures == ([] if wire == "openai-chat" else [SIGNATURE])
 
 
 async def test_a_tool_loop_runs_its_side_effect_exactly_once(
@@ -116,7 +120,7 @@ async def test_a_resumed_session_remembers(claude_at: ClaudeAt, door: str, upstr
     assert_clean(second, "I said: pineapple")
     assert second.session == first.session
     ids = {exchange.headers.get("x-claude-code-session-id") for exchange in upstream.asked}
-    assert ids == {None} if upstream.asked[0].wire == "openai-chat" else len(ids - {None}) == 1
+    assert len(ids - {None}) == 1 if upstream.asked[0].wire == "anthropic" else ids == {None}
 
 
 async def test_four_sessions_at_once_do_not_mix(claude_at: ClaudeAt, door: str) -> None:
@@ -135,18 +139,18 @@ async def test_a_sub_agent_answers_its_parent(claude_at: ClaudeAt, door: str, up
     """The agent's own request is marked with its id, where the wire has a place for it; its words reach the parent."""
     run = await claude_at(door).run("[[agent pineapple]]")
     assert run.is_clean, str(run)
-    chat = upstream.asked[0].wire == "openai-chat"
-    assert ("\n  pineapple\n" if chat else "sub-agent: pineapple") in run.text, str(run)
+    other = upstream.asked[0].wire != "anthropic"
+    assert ("\n  pineapple\n" if other else "sub-agent: pineapple") in run.text, str(run)
     assert [exchange.ask.turn().name for exchange in upstream.asked] == ["agent", "say", "agent"]
-    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, not chat, False]
+    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, not other, False]
 
 
 async def test_a_command_that_fails_is_told_as_an_error(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
     """By a field, or by its text where the wire has no such field."""
     run = await claude_at(door).run("[[run echo deep trouble >&2; exit 3]]")
     assert run.is_clean, str(run)
-    chat = upstream.asked[0].wire == "openai-chat"
-    assert run.text.startswith("It ran: Error: Exit code 3" if chat else "It failed: Exit code 3"), str(run)
+    other = upstream.asked[0].wire != "anthropic"
+    assert run.text.startswith("It ran: Error: Exit code 3" if other else "It failed: Exit code 3"), str(run)
     assert "deep trouble" in run.text
 
 
@@ -164,6 +168,8 @@ async def test_a_deferred_tool_is_found_and_offered(claude_at: ClaudeAt, door: s
         *((fault, "openai-chat", "anthropic") for fault in BEFORE_CONTENT[::2]),
         *((fault, "openai-chat", "openai-chat") for fault in BEFORE_CONTENT[1::2]),
         *((fault, "anthropic", "openai-chat") for fault in ("500", "reset", "hollow")),
+        *((fault, "openai-responses", "anthropic") for fault in BEFORE_CONTENT[1::2]),
+        *((fault, "openai-responses", "openai-responses") for fault in ("error-event", "hollow")),
     ],
 )
 async def test_a_candidate_that_fails_before_content_is_invisible(
@@ -186,6 +192,7 @@ async def test_a_candidate_that_fails_before_content_is_invisible(
         *((fault, "openai-chat", "anthropic") for fault in ("429", "error-event")),
         *((fault, "anthropic", "openai-chat") for fault in ("500", "hollow")),
         *((fault, "openai-chat", "openai-chat") for fault in ("reset",)),
+        *((fault, "openai-responses", "openai-responses") for fault in ("error-event",)),
     ],
 )
 async def test_a_tool_loop_over_a_failing_candidate_runs_once(
@@ -208,6 +215,7 @@ async def test_a_tool_loop_over_a_failing_candidate_runs_once(
         *((fault, ["anthropic"] * 2) for fault in ("cut-text", "reset-text", "error-midway")),
         *((fault, ["openai-chat", "anthropic"]) for fault in ("cut-text", "error-midway")),
         *((fault, ["openai-chat"] * 2) for fault in ("reset-text",)),
+        *((fault, ["openai-responses", "anthropic"]) for fault in ("cut-text",)),
     ],
 )
 async def test_a_text_that_breaks_off_is_never_shown_as_whole(
@@ -233,6 +241,7 @@ async def test_a_text_that_breaks_off_is_never_shown_as_whole(
         ("reset-tool", ["anthropic", "anthropic"]),
         ("cut-tool", ["openai-chat", "anthropic"]),
         ("reset-tool", ["openai-chat", "openai-chat"]),
+        ("cut-tool", ["openai-responses", "anthropic"]),
     ],
 )
 async def test_half_a_tool_call_is_neither_run_nor_lost(claude_at: ClaudeAt, fault: str, wires: list[Wire]) -> None:

@@ -1,4 +1,4 @@
-"""A real llama.cpp server behind the proxy, on both of its wires: what reaches the client is the strict grammar.
+"""A real llama.cpp server behind the proxy, on its three wires: what reaches the client is the strict grammar.
 
 Its Messages endpoint starts block 1 before it stops block 0, which Claude Code forgives and the Python SDK does not; its
 chat endpoint has accents of its own. A scripted upstream would have just those that its author has heard of. The model is
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from .wire import Wire
 
 pytestmark = pytest.mark.real
 
+_WIRES: Mapping[str, Wire] = {"messages": "anthropic", "chat": "openai-chat", "responses": "openai-responses"}
 TOOLS = [
     {"name": name, "description": name, "input_schema": {"type": "object", "properties": {field: {"type": "string"}}}}
     for name, field in (("get_weather", "city"), ("get_time", "zone"))
@@ -53,11 +54,12 @@ async def llama(shared: Path, model: Path, tmp_path: Path) -> AsyncIterator[str]
         yield f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(params=["own-messages", "own-chat", "row-chat"])
+@pytest.fixture(params=["own-messages", "own-chat", "row-chat", "own-responses", "row-responses"])
 async def door(request: pytest.FixtureRequest, llama: str) -> AsyncIterator[str]:
     """The base URL of a proxy in front of it, as a provider of one's own and as the row that the catalogue has."""
-    name = "llamacpp" if request.param == "row-chat" else "tiny"
-    wires: list[Wire] = ["anthropic" if request.param == "own-messages" else "openai-chat"]
+    whose, _, wire = request.param.partition("-")
+    name = "llamacpp" if whose == "row" else "tiny"
+    wires: list[Wire] = [_WIRES[wire]]
     async with running_proxy(configuration({name: llama}, [f"{name}/tiny"], wires=wires)) as proxy:
         yield proxy.base_url
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import Failure
 from policies import FailureKind as Kind
-from transports._classify import MAX_TEXT, classify
+from transports._classify import MAX_TEXT, classify, classify_in_stream
 from transports._waits import retry_after_s
 
 
@@ -357,3 +357,22 @@ def test_no_answer_of_a_provider_raises(status: int, body: bytes, headers: dict[
 def test_a_wait_stands_in_places_of_a_hosts_own(headers: dict[str, str], body: bytes, seconds: float | None) -> None:
     """After the usual ones."""
     assert retry_after_s(headers, "", 1_800_000_000.0, body) == seconds
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        ("context_length_exceeded", "Your input exceeds the context window of this model.", Kind.TOO_LONG),
+        ("rate_limit_exceeded", "Limit 1, Requested 30 on tokens per min (TPM)", Kind.RATE_LIMITED),
+        ("insufficient_quota", "You exceeded your current quota.", Kind.QUOTA),
+        ("server_is_overloaded", "Our servers are currently overloaded.", Kind.OVERLOADED),
+        ("slow_down", "Slow down.", Kind.OVERLOADED),
+        ("server_error", "The server had an error.", Kind.ERROR_EVENT),
+        ("invalid_prompt", "Invalid prompt.", Kind.ERROR_EVENT),
+        (None, "Something is overloaded.", Kind.ERROR_EVENT),
+    ],
+)
+def test_what_a_responses_stream_fails_with(code: str | None, text: str, kind: Kind) -> None:
+    """The codes of `response.failed` and of `error` events, before any content."""
+    failure = classify_in_stream({"upstream": {"code": code, "message": text}})
+    assert (failure.kind, failure.status) == (kind, 200)

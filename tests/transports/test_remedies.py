@@ -52,6 +52,8 @@ CAPS: list[tuple[str, Any, int]] = [
         "provided 100000.", "invalid_request_error"), 16_384),
     ("groq", openai("`max_completion_tokens` must be less than or equal to `8192`, the maximum value for "
         "`max_completion_tokens` is less than the `context_window` for this model"), 8192),
+    ("responses", openai("Invalid 'max_output_tokens': integer above maximum value. Expected a value <= 16384, but got "
+        "100000 instead.", "invalid_request_error", "integer_above_max_value"), 16_384),
     ("no number", openai("max_tokens is too high"), 8192),
 ]  # fmt: skip
 
@@ -162,3 +164,42 @@ def test_minimax_says_it_in_a_field_of_its_own() -> None:
     """With an error status as well as without."""
     body = {"base_resp": {"status_code": 2013, "status_msg": "invalid params, context window exceeds limit"}}
     assert of(400, body).kind is Kind.TOO_LONG
+
+
+#: The same of what is sent over Responses.
+RESPONSES = frozenset(
+    ["include", "store", "reasoning", "reasoning.effort", "reasoning.summary", "text", "temperature", "max_output_tokens",
+     "encrypted_content", "instructions", "prompt_cache_key", "strict", "tool_choice"]
+)  # fmt: skip
+
+
+def unsupported(param: str, text: str, code: str = "unsupported_parameter") -> dict[str, Any]:
+    return {"error": {"message": text, "type": "invalid_request_error", "param": param, "code": code}}
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (unsupported("reasoning.effort", "Unsupported parameter: 'reasoning.effort' is not supported with this model."),
+         {"reasoning.effort"}),
+        (unsupported("reasoning.summary", "Your organization must be verified to generate reasoning summaries.",
+                     "unsupported_value"), {"reasoning.summary"}),
+        (unsupported("reasoning", "Unknown parameter: 'reasoning'."), {"reasoning"}),
+        (unsupported("include", "Encrypted content is not supported with this model."), {"include"}),
+        (openai("Unsupported parameter: max_output_tokens"), {"max_output_tokens"}),
+        (openai("Unknown parameter: 'text.format'."), {"text"}),
+        (openai("The parameter `store` is not supported."), {"store"}),
+        (openai("Argument not supported: instructions"), {"instructions"}),
+        (unsupported("", "The encrypted content gAAA could not be verified.", "invalid_encrypted_content"),
+         {"encrypted_content"}),
+        # These name none of the fields, though their words are names of some.
+        (openai("Unsupported content: the text must include instructions to store"), set()),
+    ],
+)  # fmt: skip
+def test_a_field_of_responses_that_is_refused(body: Any, fields: set[str]) -> None:
+    """A part of a field alone where that is what is refused; a word of plain English is no field."""
+    failure = classify(
+        400, {"content-type": "application/json"}, orjson.dumps(body), sent=RESPONSES, max_tokens=100_000
+    )
+    assert failure.fields == fields
+    assert failure.kind is (Kind.FIELD if fields else Kind.CLIENT)

@@ -101,7 +101,8 @@ class ResponsesDecoder:
 
     def whole(self, answer: JSON) -> list[StreamEvent]:
         """A JSON answer, given where a stream was asked for. Raises StreamError."""
-        end = told.end_of(answer, "completed" if isinstance(answer.get("output"), list) else None)
+        unsaid = isinstance(answer.get("output"), list) and not isinstance(answer.get("status"), str)
+        end = told.end_of(answer, "completed" if unsaid else None)
         if end is None:
             raise StreamError("a JSON answer that is not a response, or one that has not ended")
         self._over(answer, end)
