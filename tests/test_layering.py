@@ -70,6 +70,7 @@ PURE = (
     "transports/_outgoing.py",
     "transports/_pool.py",
     "transports/_sse.py",
+    "transports/_text_calls.py",
     "transports/_waits.py",
     "routes/_aggregate.py",
     "routes/_auth.py",

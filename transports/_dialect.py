@@ -18,7 +18,9 @@ from engine.config import Auth
 class Decoder(Protocol):
     """Bytes of an answer to events in the strict grammar. Its methods raise StreamError and SSEError."""
 
-    complete: bool  #: the answer came to its proper end, with something in it
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to its proper end, with something in it."""
 
     @property
     def ended(self) -> bool:

@@ -27,6 +27,7 @@ from transports._classify import MAX_ERROR_BYTES, classify, classify_in_stream
 from transports._dialect import Decoder, Dialect, TooDeep, Turn
 from transports._keys import Keys
 from transports._sse import SSEError
+from transports._text_calls import with_text_calls
 
 #: How long the body of an error may take, in seconds; its status alone says enough.
 ERROR_BODY_S = 5.0
@@ -161,7 +162,8 @@ class WireHTTP:
 
     def _turn(self, ask: Ask) -> Turn:
         try:
-            return self.dialect(ask)
+            turn = self.dialect(ask)
+            return attrs.evolve(turn, decoder=with_text_calls(ask, turn.decoder))
         except TooDeep as error:
             raise AttemptError(Failure(kind=FailureKind.CLIENT, message=str(error), status=400)) from error
         except ValueError as error:

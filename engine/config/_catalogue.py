@@ -76,6 +76,7 @@ class Listing:
     scope: Scope | None = None
     models: Mapping[str, Model] = MappingProxyType({})
     open_lists: bool = False
+    text_calls: bool = True
     drop: frozenset[str] = frozenset()
     quirks: frozenset[str] = frozenset()
     counts_tokens: bool | None = None
@@ -97,6 +98,7 @@ REHEARSAL_LISTING = Listing(
     scope=Unlimited(),
     default="echo",
     open_lists=True,
+    text_calls=False,
     counts_tokens=False,
 )
 

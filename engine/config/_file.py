@@ -117,6 +117,7 @@ class ProviderTable:
     breaker: BreakerSetting | None = None
     headers: dict[HeaderName, HeaderValue] = attrs.field(factory=dict)
     open_lists: bool | None = None
+    text_calls: bool | None = None
     like: Text | None = None
     public_key: bool = True
     proxy: ProxyUrl | None = None

@@ -151,6 +151,7 @@ class _One:
             models=MappingProxyType(self._models()),
             default_model=row.default,
             open_lists=row.open_lists if table.open_lists is None else table.open_lists,
+            text_calls=row.text_calls if table.text_calls is None else table.text_calls,
             drop=row.drop if native else frozenset(),
             quirks=row.quirks if native else frozenset(),
             counts_tokens=row.counts_tokens if native else None,

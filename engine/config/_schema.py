@@ -131,6 +131,8 @@ class Provider:
     default_model: str | None = None
     #: The real Anthropic API, or a host that wants all of Claude Code's fields: headers and body go out as open lists.
     open_lists: bool = True
+    #: Whether calls that a model writes into its text are taken for calls.
+    text_calls: bool = True
     #: Body fields and block types that this host refuses (dropped on the way out).
     drop: frozenset[str] = frozenset()
     #: What else is peculiar to the host on this wire; the words are those of `QUIRKS`.
