@@ -177,6 +177,7 @@ class Attempt:
         source = key.source if key else ""
         host.emit(TryStarted(at=trio.current_time(), number=number, key=source, **where))
         failure: Failure | None = None
+        via = ""
         try:
             ask = Ask(
                 request=host.request,
@@ -189,6 +190,7 @@ class Attempt:
             await trio.lowlevel.checkpoint_if_cancelled()  # an attempt that has lost already opens nothing
             sent_before, self.sent = self.sent, True
             async with host.transport(provider).open(ask) as upstream:
+                via = upstream.via
                 self._note_lesson(host)
                 failure = await self._relay(host, upstream)
         except AttemptError as error:
@@ -202,7 +204,7 @@ class Attempt:
         finally:
             again = VERDICTS[failure.kind].again if failure else "nothing"
             at = trio.current_time()
-            host.emit(TryEnded(at=at, number=number, key=self.key, failure=failure, again=again, **where))
+            host.emit(TryEnded(at=at, number=number, key=self.key, failure=failure, again=again, via=via, **where))
         return failure
 
     async def _relay(self, host: Host, upstream: Upstream) -> Failure | None:

@@ -35,7 +35,9 @@ class Ask:
 
 
 class Upstream(Protocol):
-    """An open exchange whose answer has begun well."""
+    """An open exchange whose answer has begun well. `via` is what it comes over: `http`, `websocket`, `process`."""
+
+    via: str
 
     async def read(self) -> list[StreamEvent] | None:
         """The events of the next read, possibly none; None at the end. Raises AttemptError."""

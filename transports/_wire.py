@@ -84,6 +84,7 @@ class HTTPExchange:
     _keys: Keys
     _first: list[StreamEvent] = attrs.field(factory=list)
     _over: bool = False
+    via: str = "http"
 
     async def read(self) -> list[StreamEvent] | None:
         if self._first:

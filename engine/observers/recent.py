@@ -182,8 +182,10 @@ def _attempts(record: Record) -> list[JSON]:
                 }
             case TryStarted():
                 rows[event.attempt]["tries"].append({"number": event.number, "key": event.key, "failure": None})
-            case TryEnded() if event.failure is not None:
-                rows[event.attempt]["tries"][-1]["failure"] = str(event.failure)
+            case TryEnded():
+                told = rows[event.attempt]["tries"][-1]
+                told["failure"] = str(event.failure) if event.failure is not None else None
+                told |= {"via": event.via} if event.via else {}
             case FirstContent():
                 rows[event.attempt]["first_content_s"] = _rounded(event.at - began_at)
             case Committed():

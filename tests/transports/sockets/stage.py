@@ -34,6 +34,7 @@ class Spare:
 
 @attrs.define(eq=False)
 class _Whole:
+    via: str = "http"
     _over: bool = False
 
     async def read(self) -> list[StreamEvent] | None:
