@@ -105,7 +105,8 @@ class Hedge(Policy):
             price = view.of(step.candidate).price
             costs = price is not None and (price.input > 0 or price.output > 0)
             charge = Charge.NEVER if costs and not self.paid else Charge.BUDGET
-            steps.append(attrs.evolve(step, patience_s=self.delay_s(view.of(step.candidate)), charge=charge))
+            known = view.of(step.candidate)
+            steps.append(attrs.evolve(step, patience_s=self.delay_s(known), charge=charge, alone=known.sticky))
         return attrs.evolve(plan, steps=tuple(steps))
 
     def delay_s(self, leader: Facts) -> float | None:
@@ -148,6 +149,7 @@ class Race(Policy):
                 step,
                 patience_s=0.0 if i < self.width - 1 and not view.of(step.candidate).sticky else None,
                 charge=Charge.FREE if i < self.width else Charge.NEVER,
+                alone=view.of(step.candidate).sticky,
             )
             for i, step in enumerate(plan.steps)
         )
