@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
+import trustme
 from trio.testing import MockClock
 from trio_websocket import WebSocketConnection
 
 from engine import AttemptError, Learned, StreamEvent
+from engine.config import Secret
 from policies import FailureKind
 from tests.transports.sockets.host import Host, answer, answering, called, error, failing, numbered, say, spoken
 from tests.transports.sockets.stage import (
@@ -28,6 +32,7 @@ from tests.transports.sockets.stage import (
     user,
 )
 from transports import _shelf, websocket
+from transports._connection import client_context, open_tcp
 
 FIRST = (user("hi"),)
 SECOND = (*FIRST, assistant(use()), user(result()))
@@ -285,8 +290,6 @@ class TestOverHTTP:
     )
     async def test_goes_what_is_not_for_sockets(self, autojump_clock: MockClock, more: dict[str, Any]) -> None:
         """Nothing to go on from later, started beside another, not configured, through a proxy, an address that is none."""
-        from engine.config import Secret
-
         if "proxy" in more.get("provider", {}):
             more = {"provider": {"proxy": Secret("http://h:1", "proxy")}}
         async with staged(Host(answering(spoken()))) as stage:
@@ -367,11 +370,38 @@ class TestOverHTTP:
 
     async def test_goes_a_turn_to_a_host_that_cannot_be_reached(self, autojump_clock: MockClock) -> None:
         """Which HTTP then finds as well, and says."""
-        from transports._connection import open_tcp
-
         async with staged(Host(answering(spoken()))) as stage:
             stage.sockets.network = open_tcp
             assert await stage.turn(*FIRST, provider={"base_url": "http://127.0.0.1:9"}) == [HTTP]
+
+
+class TestTLS:
+    """Addresses that begin with `https`."""
+
+    @pytest.mark.parametrize("trusted", [True, False])
+    async def test_is_verified_as_over_http(self, autojump_clock: MockClock, trusted: bool) -> None:
+        """A certificate that is not trusted is no connection: HTTP will find the same, and say it."""
+        authority = trustme.CA()
+        server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+        authority.issue_cert("host.test").configure_cert(server)
+        if trusted:
+            authority.configure_trust(client)
+        host = Host(numbered(called()))
+        async with staged(host) as stage, trio.open_nursery() as nursery:
+
+            async def network(name: str, port: int) -> trio.abc.Stream:
+                assert (name, port) == ("host.test", 443)
+                ours, theirs = trio.testing.memory_stream_pair()
+                nursery.start_soon(host.serve, trio.SSLStream(theirs, server, server_side=True))
+                return ours
+
+            stage.sockets.network = network
+            stage.sockets.context = lambda: client_context(client)
+            for messages in (FIRST, SECOND):
+                events = await stage.turn(*messages, tools=TOOLS, provider={"base_url": "https://host.test"})
+                assert (events == [HTTP]) is not trusted
+            assert host.on == ([0, 0] if trusted else [])
+            nursery.cancel_scope.cancel()
 
 
 class TestRest:
@@ -582,8 +612,6 @@ class TestFailures:
             failure = await self.failure(stage)
             assert (failure.kind, failure.fields) == (FailureKind.FIELD, frozenset(["store"]))
             host.usual = numbered(called())
-            import attrs
-
             mended = attrs.evolve(asking(*FIRST, tools=TOOLS), learned=Learned(without=frozenset(["store"])))
             assert kinds(await stage.of(mended))[-1] == "message_stop"
             assert "store" not in host.requests[-1]
