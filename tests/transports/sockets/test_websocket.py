@@ -474,14 +474,20 @@ class TestRest:
             await stage.turn(*SECOND, tools=TOOLS)
             assert host.on == [0, 1]
 
-    async def test_is_not_for_a_socket_with_something_behind_the_end(self, autojump_clock: MockClock) -> None:
+    @pytest.mark.parametrize("waits", [True, False])
+    async def test_is_not_for_a_socket_with_something_behind_the_end(
+        self, autojump_clock: MockClock, waits: bool
+    ) -> None:
         """A frame behind the last one belongs to no turn."""
 
         async def more(ws: WebSocketConnection, asked: dict[str, Any]) -> None:
             await say(ws, *answer(called()), {"type": "response.created"})
 
         async with staged(Host(more)) as stage:
-            assert kinds(await stage.turn(*FIRST, tools=TOOLS))[-1] == "message_stop"
+            async with stage.sockets.open(asking(*FIRST, tools=TOOLS)) as upstream:
+                if waits:
+                    await trio.sleep(1)  # both are read at once
+                assert kinds(await everything(upstream))[-1] == "message_stop"
             await trio.testing.wait_all_tasks_blocked()
             assert len(stage.sockets.shelf) == 0
             assert stage.host.live == 0
