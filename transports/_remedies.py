@@ -96,6 +96,7 @@ _REFUSING = re.compile(
 )
 _SENTENCES = re.compile(r"(?<=[.;!?])\s+|\n+")
 _OTHER_CAP = re.compile(r"use '?`?max_(completion_)?tokens", re.I)
+_TOO_MUCH = re.compile(r"above maximum|too (large|high)|at most|<=|less than or equal", re.I)
 _CAPS = frozenset(["max_tokens", "max_completion_tokens", "max_output_tokens"])
 #: Fields whose refusal is worded with a part of their name, or with the name of what they hold.
 _ALSO_CALLED = {
@@ -120,9 +121,8 @@ def fields_in(text: str, sent: Collection[str], named: Collection[str] = ()) -> 
     for sentence in _SENTENCES.split(text):
         if _REFUSING.search(sentence):
             found |= {name for name in sent if _mentions(sentence, (name, *_ALSO_CALLED.get(name, ())))}
-    if _CAPS & found and not (
-        _CAPS & set(named) or _OTHER_CAP.search(text) or re.search("unsupported|unrecog", text, re.I)
-    ):
+    unknown = _OTHER_CAP.search(text) or re.search("unsupported|unrecog", text, re.I)
+    if not unknown and (_TOO_MUCH.search(text) or not _CAPS & set(named)):
         found -= _CAPS  # a cap that is refused for its value
     # Where a part of a field is refused, the field is not.
     return frozenset(name for name in found if not any(other.startswith(f"{name}.") for other in found))

@@ -114,7 +114,7 @@ _BODY = an_object(
         "model": string,
         "input": a_list(_item),
         "instructions": string,
-        "max_output_tokens": a_number(16, 10_000_000, whole=True),
+        "max_output_tokens": a_number(16, 10**9, whole=True),
         "stream": flag,
         "store": flag,
         "include": a_list(one_of("reasoning.encrypted_content", "message.output_text.logprobs")),

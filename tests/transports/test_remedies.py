@@ -42,6 +42,7 @@ def test_a_prompt_that_leaves_too_little_room(status: int, body: Any, cap: int) 
     assert (failure.kind, failure.cap) == (Kind.RESERVE, cap)
 
 
+CAP_FIELDS = {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 #: Limits on the answer: what each host says, and the longest answer it gives. 100,000 tokens were asked for.
 CAPS: list[tuple[str, Any, int]] = [
     ("anthropic", anthropic("invalid_request_error", "max_tokens: 100000 > 64000, which is the maximum allowed number of "
@@ -54,6 +55,8 @@ CAPS: list[tuple[str, Any, int]] = [
         "`max_completion_tokens` is less than the `context_window` for this model"), 8192),
     ("responses", openai("Invalid 'max_output_tokens': integer above maximum value. Expected a value <= 16384, but got "
         "100000 instead.", "invalid_request_error", "integer_above_max_value"), 16_384),
+    ("responses, by name", {"error": {"message": "Invalid 'max_output_tokens': integer above maximum value. Expected a value "
+        "<= 16384, but got 100000 instead.", "param": "max_output_tokens", "code": "integer_above_max_value"}}, 16_384),
     ("no number", openai("max_tokens is too high"), 8192),
 ]  # fmt: skip
 
@@ -61,7 +64,7 @@ CAPS: list[tuple[str, Any, int]] = [
 @pytest.mark.parametrize(("body", "cap"), [row[1:] for row in CAPS], ids=[row[0] for row in CAPS])
 def test_an_answer_that_may_not_be_so_long(body: Any, cap: int) -> None:
     """One more try with the longest that there is."""
-    failure = classify(400, {}, orjson.dumps(body), max_tokens=100_000, sent={"max_tokens", "max_completion_tokens"})
+    failure = classify(400, {}, orjson.dumps(body), max_tokens=100_000, sent=CAP_FIELDS)
     assert (failure.kind, failure.cap) == (Kind.CAP, cap)
 
 
@@ -187,6 +190,7 @@ def unsupported(param: str, text: str, code: str = "unsupported_parameter") -> d
         (unsupported("reasoning", "Unknown parameter: 'reasoning'."), {"reasoning"}),
         (unsupported("include", "Encrypted content is not supported with this model."), {"include"}),
         (openai("Unsupported parameter: max_output_tokens"), {"max_output_tokens"}),
+        (unsupported("max_output_tokens", "Unsupported parameter: 'max_output_tokens'."), {"max_output_tokens"}),
         (openai("Unknown parameter: 'text.format'."), {"text"}),
         (openai("The parameter `store` is not supported."), {"store"}),
         (openai("Argument not supported: instructions"), {"instructions"}),

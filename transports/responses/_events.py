@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from engine import JSON
-from transports.translate._pieces import Pieces
 from transports.translate._texts import well_written
 
 End = Literal["completed", "incomplete", "failed"]
@@ -88,7 +87,9 @@ def tokens_of(usage: Any) -> JSON:
 
 
 def texts_in(parts: Any) -> Iterator[tuple[str, str]]:
-    """The texts of a list of parts, each with the part's type; what holds none is left out."""
+    """The texts of a list of parts, or of the one text in its place, each with the part's type."""
+    if isinstance(parts, str) and parts:
+        yield "", parts
     for part in parts if isinstance(parts, list) else ():
         if isinstance(part, str):
             yield "", part
@@ -114,10 +115,6 @@ def arguments_in(value: Any) -> str | None:
         written = well_written(value)
         return None if written is None else written.decode()
     return value if isinstance(value, str) else None
-
-
-def joined(pieces: Pieces) -> str:
-    return pieces.text if pieces.length else ""
 
 
 def string(value: Any) -> str:

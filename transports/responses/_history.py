@@ -8,6 +8,7 @@ or a call with the reasoning that led to it, and each turn of the user begins wi
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from hashlib import blake2b
 
@@ -20,7 +21,7 @@ from transports.responses._content import Reader
 from transports.responses._reasoning import restored
 from transports.translate._texts import INTERRUPTED, text_of, word, written
 from transports.translate._tools import Toolbox, sendable_name
-from transports.translate._turns import Turn, answered, distinct, turns
+from transports.translate._turns import Turn, answered, turns
 
 _GO_ON = "Continue exactly where your last message stopped. Do not repeat any of it."
 _BEGINNING = "(the conversation begins with an answer)"
@@ -43,9 +44,10 @@ class History:
         """The input, without the instructions."""
         out: list[JSON] = []
         calls: list[tuple[str, str]] = []  # ids of the last assistant turn's calls, theirs and the host's
+        seen: Counter[str] = Counter()
         for turn in turns(messages):
             if turn.role == "assistant":
-                items, calls = self._assistant(turn)
+                items, calls = self._assistant(turn, seen)
                 out += items
             else:
                 out += self._user(turn, calls)
@@ -59,10 +61,10 @@ class History:
             out.append(message("user", _GO_ON))
         return out
 
-    def _assistant(self, turn: Turn) -> tuple[list[JSON], list[tuple[str, str]]]:
+    def _assistant(self, turn: Turn, seen: Counter[str]) -> tuple[list[JSON], list[tuple[str, str]]]:
         """Texts before calls, since hosts that turn items into messages have no place behind a call; ids of the calls."""
         theirs = [word(block.get("id")) for block in turn.blocks if block.get("type") == "tool_use"]
-        ids = [_sendable(id) for id in distinct(theirs)]
+        ids = [_sendable(_unlike(id, seen)) for id in theirs]
         said: list[JSON] = []
         called: list[JSON] = []
         reasoning: list[JSON] = []
@@ -123,6 +125,16 @@ def _message(role: str, content: list[JSON]) -> JSON:
 
 def _output(id: str, output: str | list[JSON]) -> JSON:
     return {"type": "function_call_output", "call_id": id, "output": output}
+
+
+def _unlike(id: str, seen: Counter[str]) -> str:
+    """An id that no call of the input has yet: the list has no turns that would tell two alike apart."""
+    one = id
+    while seen[one]:
+        one = f"{id}#{seen[id]}"
+        seen[id] += 1
+    seen[one] += 1
+    return one
 
 
 def _sendable(id: str) -> str:

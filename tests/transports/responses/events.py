@@ -21,7 +21,8 @@ USAGE = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}, "outp
 
 def frame(payload: Any) -> bytes:
     """One event as a host sends it."""
-    name = b"event: %s\n" % payload["type"].encode() if isinstance(payload, dict) and "type" in payload else b""
+    kind = payload.get("type") if isinstance(payload, dict) else None
+    name = b"event: %s\n" % kind.encode() if isinstance(kind, str) and kind.replace(".", "_").isidentifier() else b""
     return name + b"data: %s\n\n" % orjson.dumps(payload)
 
 

@@ -66,6 +66,7 @@ class TestTexts:
             ],
             [done(message("whole"))],
             [added(message()), done(message("whole"))],
+            [done({"type": "message", "content": "whole"})],
         ],
     )
     def test_the_last_word_stands_in_where_nothing_came(self, events: list[Any]) -> None:
