@@ -33,7 +33,7 @@ if sys.platform != "win32":
     import resource
 
 from engine import Books, EventBus, LocalGate, Router, Transport
-from engine.config import Config, Provider, Wire, check_exposure, load
+from engine.config import Config, Provider, check_exposure, load
 from engine.observers.recent import Recent
 from routes import Access, App, Desk, Front, hide_late_disconnect, people
 from transports import (
@@ -138,12 +138,9 @@ def build(
     """Everything, wired and not yet running. `log` takes the access log, `wall_s` gives the time of day."""
     http = StreamingTransport()
     ways = Proxied(http)
-    transports: dict[str, Transport] = {
-        **{wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()},
-        "rehearsal": Rehearsal(_advice(config)),
-    }
-    responses: Wire = "openai-responses"
-    sockets = WebSocketTransport(http=transports[responses], dialect=DIALECTS[responses], wall_s=wall_s)
+    over_http: dict[str, WireHTTP] = {wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()}
+    transports: dict[str, Transport] = {**over_http, "rehearsal": Rehearsal(_advice(config))}
+    sockets = WebSocketTransport(http=over_http["openai-responses"], wall_s=wall_s)
 
     def current() -> Config:
         return built.config

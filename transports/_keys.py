@@ -8,12 +8,14 @@ hand a word on.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
 import attrs
 import orjson
 
 from engine import Ask, AttemptError, Failure, Kind, StreamEvent, event
+from engine.config import Provider
 from transports._classify import MAX_TEXT, classify_in_stream
 from transports._dialect import client_credentials
 
@@ -42,13 +44,18 @@ class Keys:
 
     @classmethod
     def of(cls, ask: Ask) -> Keys:
-        whole = {key.reveal() for key in (ask.key, *ask.provider.keys) if key is not None}
-        whole |= {value.decode("latin-1") for _, value in client_credentials(ask)}
-        whole |= {
-            value for _, value in ask.provider.headers_for(ask.candidate.model) if len(value) >= _A_SECRETS_LENGTH
-        }
-        if ask.provider.proxy is not None:
-            whole |= _credentials_in(ask.provider.proxy.reveal())
+        """Those of one exchange: the client's credentials, where they are passed on, among them."""
+        passed_on = (value.decode("latin-1") for _, value in client_credentials(ask))
+        own = (ask.key.reveal(),) if ask.key is not None else ()
+        return cls.of_provider(ask.provider, ask.candidate.model, (*own, *passed_on))
+
+    @classmethod
+    def of_provider(cls, provider: Provider, model: str = "", others: Iterable[str] = ()) -> Keys:
+        """All that a provider is sent and nobody may see: its keys, secrets in its headers and its proxy's, and `others`."""
+        whole = {*others, *(key.reveal() for key in provider.keys)}
+        whole |= {value for _, value in provider.headers_for(model) if len(value) >= _A_SECRETS_LENGTH}
+        if provider.proxy is not None:
+            whole |= _credentials_in(provider.proxy.reveal())
         values = whole | {value.removeprefix("Bearer ") for value in whole}
         return cls(tuple(sorted((v for v in values if len(v) >= _SHORTEST_KEY), key=len, reverse=True)))
 

@@ -9,7 +9,7 @@ by the client, since until the first frame that is more than an announcement not
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, cast
 
 import attrs
 import orjson
@@ -19,7 +19,7 @@ from policies import FailureKind
 from transports._anthropic import StreamError
 from transports._classify import classify
 from transports._continuation import History, Seen
-from transports._dialect import Turn
+from transports._dialect import FrameDecoder, Turn
 from transports._keys import Keys
 from transports._socket import Broken, Socket
 from transports._sse import SSEError
@@ -42,19 +42,6 @@ class LimitReached(Exception):
 
 class NothingCame(Exception):
     """A new socket ended without a single frame: whatever answered the upgrade does not answer turns."""
-
-
-@runtime_checkable
-class FrameDecoder(Protocol):
-    """What a decoder needs so that it can be used here."""
-
-    complete: bool
-
-    @property
-    def began(self) -> bool: ...
-
-    def take(self, payload: JSON) -> list[StreamEvent]:
-        """The events of one frame. Raises StreamError."""
 
 
 @attrs.define(eq=False)
@@ -87,8 +74,8 @@ class SocketTurn:
 
     @property
     def decoder(self) -> FrameDecoder:
-        assert isinstance(self.turn.decoder, FrameDecoder)
-        return self.turn.decoder
+        """Every decoder of a wire with sockets is one."""
+        return cast(FrameDecoder, self.turn.decoder)
 
     def _frame(self) -> str:
         told = {"type": "response.create", **self.body}

@@ -144,7 +144,7 @@ class WireHTTP:
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
         """Send and await the head. Raises AttemptError for whatever is not the beginning of an answer."""
         keys = Keys.of(ask)
-        turn = self._turn(ask)
+        turn = await self.turn(ask)
         try:
             response = await self.http(ask.provider).handle_async_request(_request(ask, turn))
         except _CAUGHT as error:
@@ -161,7 +161,8 @@ class WireHTTP:
         finally:
             await response.stream.aclose()  # type: ignore[union-attr]
 
-    def _turn(self, ask: Ask) -> Turn:
+    async def turn(self, ask: Ask) -> Turn:
+        """The request, written, and the reader of its answer. Raises AttemptError for one that cannot be written."""
         try:
             turn = self.dialect(ask)
             return attrs.evolve(turn, decoder=with_text_calls(ask, turn.decoder))

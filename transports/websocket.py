@@ -21,7 +21,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import attrs
@@ -33,7 +33,7 @@ from engine.config import Provider
 from policies import FailureKind
 from transports._connection import Connect, Connection, client_context, connect, open_tcp
 from transports._continuation import History
-from transports._dialect import Dialect, Turn
+from transports._dialect import Turn
 from transports._keys import Keys
 from transports._pool import Origin
 from transports._shelf import Owner, Shelf
@@ -56,12 +56,18 @@ _NOT_IN_FRAMES: Final = ("stream", "stream_options", "background")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
+class OverHTTP(Transport, Protocol):
+    """The same wire over HTTP; it writes the requests for both."""
+
+    async def turn(self, ask: Ask) -> Turn:
+        """The request, written, and a `FrameDecoder` of its answer. Raises AttemptError."""
+
+
 @attrs.define(eq=False)
 class WebSocketTransport:
-    """The transport of one wire: `dialect` over sockets, `http` where there is none. `network` is what TCP is opened by."""
+    """The transport of one wire: over sockets, and by `http` where there is none. TCP is opened by `network`."""
 
-    http: Transport
-    dialect: Dialect
+    http: OverHTTP
     wall_s: Callable[[], float]
     network: Connect = open_tcp
     context: Callable[[], ssl.SSLContext] = client_context
@@ -103,11 +109,11 @@ class WebSocketTransport:
         nursery = self._nursery
         if nursery is None or ask.beside or not ask.request.session or not _wants_sockets(ask.provider):
             return None
+        written = await self.http.turn(ask)
         try:
-            written = self.dialect(ask)
             address = _address(written)
         except ValueError:
-            return None  # a request that cannot be written, or an address that is none: HTTP has the words for both
+            return None  # HTTP has the words for an address that is none
         if self._knows_better(address):
             return None
         body = orjson.loads(written.body)

@@ -14,6 +14,8 @@ from engine import JSON, Ask, StreamEvent, Upstream
 from tests.transports.asks import ask, body
 from tests.transports.sockets.host import Host
 from transports import WebSocketTransport
+from transports._dialect import Dialect, Turn
+from transports._text_calls import with_text_calls
 from transports.responses import openai_responses
 
 PATHS = MappingProxyType({"messages": "/responses"})
@@ -25,6 +27,11 @@ class Spare:
     """The way over HTTP."""
 
     asked: list[Ask] = attrs.field(factory=list)
+    dialect: Dialect = openai_responses
+
+    async def turn(self, ask: Ask) -> Turn:
+        turn = self.dialect(ask)
+        return attrs.evolve(turn, decoder=with_text_calls(ask, turn.decoder))
 
     @asynccontextmanager
     async def open(self, ask: Ask) -> AsyncIterator[Upstream]:
@@ -73,9 +80,7 @@ async def everything(upstream: Upstream) -> list[StreamEvent]:
 async def staged(host: Host, *, running: bool = True) -> AsyncIterator[Stage]:
     """Everything wired, in memory. At the end nothing may be left."""
     spare = Spare()
-    sockets = WebSocketTransport(
-        http=spare, dialect=openai_responses, wall_s=lambda: 1_700_000_000.0, network=host.network
-    )
+    sockets = WebSocketTransport(http=spare, wall_s=lambda: 1_700_000_000.0, network=host.network)
     async with host.running(), trio.open_nursery() as nursery:
         if running:
             nursery.start_soon(sockets.run)

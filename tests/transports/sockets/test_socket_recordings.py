@@ -44,7 +44,7 @@ async def test_recorded_streams_mean_the_same_over_a_socket(
                 await trio.sleep(pause)
 
         async with staged(Host(play)) as stage:
-            stage.sockets.dialect = dialect
+            stage.spare.dialect = dialect
             events: list[StreamEvent] = []
             failure = None
             try:

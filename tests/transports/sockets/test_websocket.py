@@ -185,7 +185,8 @@ class TestALoop:
         host = Host(numbered(called()))
         async with staged(host) as stage:
             await stage.turn(*FIRST, tools=TOOLS)
-            host.scripts.append(failing("previous_response_not_found", status=400))
+            again = answering(called(call_id="call_2"), id="resp_2")
+            host.scripts += [failing("previous_response_not_found", status=400), again]
             assert kinds(await stage.turn(*SECOND, tools=TOOLS))[-1] == "message_stop"
             assert [news(sent) for sent in host.requests] == [
                 (None, ["user"]),
@@ -193,7 +194,7 @@ class TestALoop:
                 (None, ["user", "function_call", "function_call_output"]),
             ]
             assert host.on == [0, 0, 0]
-            third = (*SECOND, assistant(use()), user(result()))
+            third = (*SECOND, assistant(use("call_2")), user(result("call_2")))
             await stage.turn(*third, tools=TOOLS)
             assert host.requests[-1]["previous_response_id"] == "resp_2"
 
@@ -373,6 +374,22 @@ class TestOverHTTP:
         async with staged(Host(answering(spoken()))) as stage:
             stage.sockets.network = open_tcp
             assert await stage.turn(*FIRST, provider={"base_url": "http://127.0.0.1:9"}) == [HTTP]
+
+
+class TestWrittenCalls:
+    """Calls that a model writes into its text."""
+
+    async def test_become_calls_over_sockets_too(self, autojump_clock: MockClock) -> None:
+        """And the conversation goes on in full, since the host knows of no call."""
+        written = '<tool_call>\n{"name": "Read", "arguments": {"path": "a"}}\n</tool_call>'
+        async with staged(Host(answering(spoken(written)))) as stage:
+            events = await stage.turn(*FIRST, tools=TOOLS, provider={"text_calls": True})
+            delta = next(e for e in events if e.kind.value == "message_delta")
+            assert delta.payload["delta"]["stop_reason"] == "tool_use"
+            (call,) = (e.payload["content_block"] for e in events if e.kind.value == "content_block_start")
+            back = (*FIRST, assistant(use(call["id"])), user(result(call["id"])))
+            await stage.turn(*back, tools=TOOLS, provider={"text_calls": True})
+            assert "previous_response_id" not in stage.host.requests[1]
 
 
 class TestTLS:
