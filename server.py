@@ -39,6 +39,7 @@ from routes import Access, App, Desk, Front, hide_late_disconnect, people
 from transports import (
     DIALECTS,
     Proxied,
+    Readable,
     Rehearsal,
     StreamingTransport,
     WebSocketTransport,
@@ -138,7 +139,10 @@ def build(
     """Everything, wired and not yet running. `log` takes the access log, `wall_s` gives the time of day."""
     http = StreamingTransport()
     ways = Proxied(http)
-    over_http: dict[str, WireHTTP] = {wire: WireHTTP(ways.to, wall_s, dialect) for wire, dialect in DIALECTS.items()}
+    readable = Readable()
+    over_http: dict[str, WireHTTP] = {
+        wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()
+    }
     transports: dict[str, Transport] = {**over_http, "rehearsal": Rehearsal(_advice(config))}
     sockets = WebSocketTransport(http=over_http["openai-responses"], wall_s=wall_s)
 

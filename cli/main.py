@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from cli.demo import demo
+from cli.providers import providers
 from cli.serve import serve
 from server import product_version
 
@@ -20,13 +21,15 @@ def hedgerow() -> None:
     """A router for LLM requests, with a proxy for Claude Code around it.
 
     \b
-    hedgerow demo      watch chains race, hedge and fall back; needs no key
-    hedgerow serve     start the proxy
+    hedgerow demo       watch chains race, hedge and fall back; needs no key
+    hedgerow providers  who can be asked, with what, and what each has
+    hedgerow serve      start the proxy
     """
 
 
 hedgerow.add_command(serve)
 hedgerow.add_command(demo)
+hedgerow.add_command(providers)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -28,8 +28,11 @@ from engine._gate import LocalGate as LocalGate
 from engine._lessons import Learned as Learned
 from engine._names import NO_THINKING as NO_THINKING
 from engine._names import PICKER as PICKER
+from engine._names import Named as Named
 from engine._names import Resolution as Resolution
+from engine._names import is_meant as is_meant
 from engine._names import resolve as resolve
+from engine._names import undecorated as undecorated
 from engine._ports import Ask as Ask
 from engine._ports import Busy as Busy
 from engine._ports import Fault as Fault

@@ -228,9 +228,10 @@ class Attempt:
             if self._quiet_since is None or any(e.kind is not Kind.PING for e in events):
                 self._quiet_since = trio.current_time()
         if not self.committed:
-            return Failure(
-                kind=FailureKind.EMPTY, message=f"a whole message without content, stop_reason {relay.stop_reason}"
-            )
+            # At the end of its window before the first word: a host that says so in no other way (Z.ai).
+            full = relay.stop_reason == "model_context_window_exceeded"
+            kind = FailureKind.TOO_LONG if full else FailureKind.EMPTY
+            return Failure(kind=kind, message=f"a whole message without content, stop_reason {relay.stop_reason}")
         self._quiet_since = None  # nothing more is expected of the provider, however long the client takes
         self.whole = True
         await host.reply.finish()

@@ -36,6 +36,8 @@ class RequestAccepted(EngineEvent):
     agent: str = ""
     #: Share of requests that this chain may hedge: what the request deposits into the chain's budget.
     extra_load: float = 0.0
+    #: The request's own policies, beside those of its chain.
+    policies: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

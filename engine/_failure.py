@@ -57,4 +57,9 @@ class AttemptError(EngineError):
 
 
 class NoSuchModel(EngineError):
-    """The requested name resolves to nothing. The text lists what would."""
+    """The requested name resolves to nothing. The text lists what would; `status` is 404, or 400 for a name in a header
+    or field of ours, where it is a mistake of the client's and no model that may be missing."""
+
+    def __init__(self, message: str, status: int = 404) -> None:
+        super().__init__(message)
+        self.status = status

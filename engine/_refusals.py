@@ -48,8 +48,8 @@ def error_body(type: str, message: str, request_id: str) -> bytes:
     return orjson.dumps({"type": "error", "error": {"type": type, "message": message}, "request_id": request_id})
 
 
-#: What Claude Code mends by itself when it is told.
-_HEALED = frozenset([FailureKind.CAP, FailureKind.FIELD])
+#: What Claude Code mends by itself when it is told, or its user does.
+_HEALED = frozenset([FailureKind.CAP, FailureKind.FIELD, FailureKind.FILTERED])
 #: What no waiting mends, with the status that says so.
 _PERMANENT = {FailureKind.AUTH: 401, FailureKind.QUOTA: 402, FailureKind.GONE: 404}
 
@@ -101,7 +101,7 @@ def _rate_limited(skips: Sequence[Skip]) -> bool:
 def _clients_fault(faults: Sequence[Fault]) -> Refusal | None:
     """A provider's own 4xx, unmodified: clients match its wording and heal themselves.
 
-    A cap or a field that one host refuses is the client's affair only where every host has refused one.
+    A cap, a field or a text that one host refuses is the client's affair only where every host has refused one.
     """
     fault = next((f for f in faults if VERDICTS[f.failure.kind].next is Next.STOP), None)
     if fault is None and faults and all(f.failure.kind in _HEALED for f in faults):

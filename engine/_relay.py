@@ -24,7 +24,7 @@ from policies import CommitPoint
 MAX_TOOL_BYTES = 64 * 1024 * 1024
 
 #: Stop reasons with which an answer without any content is still an answer.
-_EMPTY_BUT_MEANT = frozenset({"refusal", "stop_sequence", "pause_turn", "model_context_window_exceeded"})
+_EMPTY_BUT_MEANT = frozenset({"refusal", "stop_sequence", "pause_turn"})
 #: Stop reasons that explain a tool call cut off in the middle.
 _CUT_BY_LENGTH = frozenset({"max_tokens", "model_context_window_exceeded"})
 

@@ -13,8 +13,9 @@ from typing import Any
 import attrs
 import orjson
 
+from engine._names import Named
 from engine._stream import JSON
-from policies import Need
+from policies import Need, Policy
 
 #: Bytes of JSON per token: English prose in JSON runs at 3.5 to 4.5, and a size class is all that is asked for.
 BYTES_PER_TOKEN = 4
@@ -41,8 +42,10 @@ class Request:
     query: bytes = b""
     session: str = ""
     agent: str = ""
-    #: From the address or the token: rules 1 and 2 of name resolution. A whole `provider/model`.
-    forced: str | None = None
+    #: A name from a header or field of ours, the token or the address; it stands above `model`.
+    above: Named | None = None
+    #: What this request forbids for itself; they are folded with the chain's.
+    policies: tuple[Policy, ...] = ()
     accepted_at: float = 0.0
 
     @property
@@ -136,7 +139,7 @@ def need_of(body: JSON, raw: bytes) -> Need:
             images += kind == "image"
             documents += kind == "document"
             source = block.get("source")
-            if kind in ("image", "document") and isinstance(source, dict):
+            if kind in ("image", "document") and isinstance(source, dict) and source.get("type") != "text":
                 data = source.get("data")
                 binary += len(data) if isinstance(data, str) else 0
     choice = body.get("tool_choice")

@@ -61,9 +61,10 @@ class Router:
         """Answer one request through `reply`. Raises nothing but Cancelled, when the client is gone."""
         config = self.config()
         try:
-            found = resolve(config, request.model, request.forced)
+            found = resolve(config, request.model, request.above)
         except NoSuchModel as error:
-            await reply.refuse(Refusal(status=404, type=_refusals.error_type(404), message=f"model: {error}"))
+            text = str(error) if request.above else f"model: {error}"
+            await reply.refuse(Refusal(status=error.status, type=_refusals.error_type(error.status), message=text))
             return
         if self._stopping:
             await reply.refuse(_refusals.shutting_down())
@@ -132,6 +133,7 @@ class Router:
                 session=request.session,
                 agent=request.agent,
                 extra_load=hedge.extra_load if hedge else 0.0,
+                policies=tuple(map(str, request.policies)),
             )
         )
         view = self.books.view(
@@ -145,7 +147,7 @@ class Router:
                 c for c in found.candidates if self.holds(request, config.providers[c.provider].on(c.model), c.model)
             ],
         )
-        plan = compose(found.chain.policies, found.candidates, view)
+        plan = compose((*found.chain.policies, *request.policies), found.candidates, view)
         self.bus.emit(PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view))
         return plan
 

@@ -18,6 +18,8 @@ from policies._limit import MaxWait as MaxWait
 from policies._order import InOrder as InOrder
 from policies._order import LeastLoaded as LeastLoaded
 from policies._outcome import CommitAt as CommitAt
+from policies._own import NoFallback as NoFallback
+from policies._own import NoHedge as NoHedge
 from policies._pace import Hedge as Hedge
 from policies._pace import Race as Race
 from policies._pace import Sequence as Sequence

@@ -75,10 +75,12 @@ class Capabilities:
 
 @attrs.frozen(kw_only=True)
 class Price:
-    """US dollars per million tokens."""
+    """US dollars per million tokens. `cache_read` and `cache_write` are None where they are unknown."""
 
     input: float
     output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
 
 
 @attrs.frozen(kw_only=True)

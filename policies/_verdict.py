@@ -33,6 +33,7 @@ class FailureKind(enum.Enum):
     RESERVE = "no room for the answer"  #: the prompt fits, the answer asked for does not fit behind it
     CAP = "max_tokens too high"
     FIELD = "field not supported"
+    FILTERED = "refused by a filter"  #: the host's own, of what may be said to it: others have others
     CLIENT = "bad request"  #: any other 400, 422, 413
     GONE = "model not found"  #: 404
     DEADLINE = "deadline of the turn"
@@ -88,6 +89,7 @@ VERDICTS: dict[FailureKind, Verdict] = {
     FailureKind.RESERVE: Verdict(next=Next.BIGGER, again="lowered cap"),
     FailureKind.CAP: Verdict(again="lowered cap"),
     FailureKind.FIELD: Verdict(again="without the field"),
+    FailureKind.FILTERED: Verdict(),
     FailureKind.CLIENT: Verdict(next=Next.STOP),
     FailureKind.GONE: Verdict(rests="candidate"),
     FailureKind.DEADLINE: Verdict(next=Next.STOP),

@@ -1,4 +1,4 @@
-"""Who may come in, and which candidate a credential names.
+"""Who may come in, and whom a credential names.
 
 Claude Code sends its credential in one of two headers, other clients in a third, and a prior generation of proxies let the
 token carry the model behind a colon. All of these are read here; comparing takes the same time whether the first byte
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from engine import is_meant
 from engine.config import Config
 
 _PLAIN = (b"x-api-key", b"anthropic-auth-token")
@@ -19,38 +20,46 @@ _PLAIN = (b"x-api-key", b"anthropic-auth-token")
 
 @attrs.frozen
 class Admission:
-    """Whether to let somebody in, and the `provider/model` the credential names, if it names one."""
+    """Whether to let somebody in, and the name behind the credential's first colon, if there is one."""
 
     allowed: bool
-    forced: str | None = None
+    named: str | None = None
 
 
 def admit(headers: Iterable[tuple[bytes, bytes]], config: Config) -> Admission:
     """Judge a request by its headers. Without a token configured everybody is let in."""
     token = config.server.token
+    allowed = token is None
     for credential in _credentials(headers):
         secret, _, rest = credential.partition(":")
-        named = rest if rest.partition("/")[0] in config.providers and "/" in rest else None
         if token is None:
-            if named:
-                return Admission(True, named)
+            if rest and is_meant(config, rest):
+                return Admission(True, rest)
         elif _same(credential, token.reveal()):
-            return Admission(True)
+            allowed = True
         elif rest and _same(secret, token.reveal()):
             return Admission(True, rest)
-    return Admission(token is None)
+    return Admission(allowed)
 
 
 def without_ours(headers: Iterable[tuple[bytes, bytes]], config: Config) -> list[tuple[bytes, bytes]]:
-    """The headers without those that hold our own token: it opens this door and is nobody else's to see."""
+    """The headers as somebody else may see them.
+
+    Our own token is taken out: it opens this door alone. Without one the credential is the client's, for its provider, and
+    only the name behind it is ours.
+    """
     token = config.server.token
-    return [
-        header
-        for header in headers
-        if token is None
-        or not (credential := _credential(*header))
-        or not _same(credential.partition(":")[0], token.reveal().partition(":")[0])
-    ]
+    kept = []
+    for name, value in headers:
+        credential = _credential(name, value)
+        if credential is None:
+            kept.append((name, value))
+        elif token is None:
+            rest = credential.partition(":")[2]
+            kept.append((name, value.partition(b":")[0] if rest and is_meant(config, rest) else value))
+        elif not _same(credential.partition(":")[0], token.reveal().partition(":")[0]):
+            kept.append((name, value))
+    return kept
 
 
 def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:

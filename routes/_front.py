@@ -13,12 +13,25 @@ from typing import Any
 import attrs
 import trio
 
-from engine import BadRequest, EventBus, InternalError, Refusal, Router, error_body, error_type, trace_of, with_headers
+from engine import (
+    BadRequest,
+    EventBus,
+    InternalError,
+    Named,
+    NoSuchModel,
+    Refusal,
+    Router,
+    error_body,
+    error_type,
+    trace_of,
+    with_headers,
+)
 from engine.config import Config, Server
-from routes import _messages, _models
+from routes import _messages
 from routes._asgi import App, ClientGone, Message, Receive, Scope, Send, TooLarge, TooSlow, answer_unread, read_body
-from routes._auth import admit, without_ours
+from routes._auth import Admission, admit, without_ours
 from routes._messages import Envelope
+from routes._models import Picker
 from routes._origin import foreign_page, stranger
 from routes._paths import METHODS, PROBED, Place, place
 from routes._people import REQUEST_ID
@@ -62,6 +75,7 @@ class Front:
     people: App
     log: Callable[[Access], None]
     _body_bytes: int = 0
+    _listed: Picker | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -137,18 +151,31 @@ class Front:
         if scope["method"] not in METHODS[where.door]:
             allowed = [(b"allow", METHODS[where.door].encode())]
             raise _refuse(405, f"{scope['method']} is not a method of {scope['path']}", headers=allowed)
+        named = _named(admission, where)
         if where.door == "models":
-            headers = [(b"request-id", request_id.encode())]
-            await answer_unread(receive, send, 200, _models.listing(config), headers)
+            picker = self._picker(config)
+            try:
+                listed = picker.answer(where.model, scope["query_string"], named)
+            except BadRequest as error:
+                raise _refuse(400, str(error)) from None
+            except NoSuchModel as error:
+                raise _refuse(404, str(error)) from None
+            await answer_unread(receive, send, 200, listed, [(b"request-id", request_id.encode())])
             return 200
         envelope = Envelope(
             request_id=request_id,
-            forced=where.forced or admission.forced,
+            named=named,
             accepted_at=at,
             headers=without_ours(scope["headers"], config),
             query=scope["query_string"],
         )
         return await self._with_body(scope, receive, send, envelope, where)
+
+    def _picker(self, config: Config) -> Picker:
+        """The list of models, made once for each configuration."""
+        if self._listed is None or self._listed.config is not config:
+            self._listed = Picker.of(config)
+        return self._listed
 
     def _check_origin(self, scope: Scope, where: Place, server: Server) -> None:
         """Without a token only this machine comes in, and no web page; with one, no page to the doors for people."""
@@ -192,7 +219,7 @@ class Front:
         try:
             raw = await read_body(receive, limit=limit, within_s=server.body_s, took=took)
             if where.door == "count_tokens":
-                return await _messages.count_tokens(raw, envelope, send)
+                return await _messages.count_tokens(self.router, raw, envelope, send)
             return await _messages.messages(self.router, raw, envelope, receive, send)
         except TooLarge:
             raise _refuse(413, too_large) from None
@@ -208,6 +235,13 @@ class Front:
             error = error.exceptions[0]  # the group's own frames are those of nurseries
         at = trio.current_time()
         self.bus.emit(InternalError(at=at, request_id=request_id, where="front", trace=trace_of(error)))
+
+
+def _named(admission: Admission, where: Place) -> Named | None:
+    """Whom the token names, else whom the address names."""
+    if admission.named:
+        return Named(admission.named, "token")
+    return Named(where.named, "address") if where.named else None
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -9,9 +9,23 @@ import attrs
 import orjson
 import trio
 
-from engine import MAX_MODEL_CHARS, BadRequest, Request, Router, need_of, parse
+from engine import (
+    JSON,
+    MAX_MODEL_CHARS,
+    BadRequest,
+    Named,
+    NoSuchModel,
+    Refusal,
+    Request,
+    Router,
+    error_type,
+    need_of,
+    parse,
+    resolve,
+)
+from routes import _hatches
 from routes._asgi import Headers, Receive, Send, answer
-from routes._reply import JSONReply, SSEReply
+from routes._reply import JSONReply, SSEReply, refused
 
 #: The most that is kept of a session's or an agent's name, in characters; Claude Code's have 36.
 NAME_CHARS = 128
@@ -22,17 +36,37 @@ class Envelope:
     """What the front knows of a request before its body is looked at."""
 
     request_id: str
-    forced: str | None
+    named: Named | None
     accepted_at: float
     headers: Headers
     query: bytes
 
 
+@attrs.frozen(kw_only=True)
+class _Read:
+    """A body without what in it is ours, and what the request says to us."""
+
+    body: JSON
+    raw: bytes
+    above: Named | None
+    hatches: _hatches.Hatches
+
+
+def _read(raw: bytes, envelope: Envelope, *, counting: bool = False) -> _Read:
+    """Raises BadRequest naming the field or the header."""
+    body = parse(raw, counting=counting)
+    hatches = _hatches.of_body(body).over(_hatches.of_headers(envelope.headers))
+    above = hatches.model or envelope.named
+    if above is not None and len(above.name) > MAX_MODEL_CHARS:
+        raise BadRequest(f"model: expected at most {MAX_MODEL_CHARS} characters, got {len(above.name)}")
+    body, raw = _hatches.without(body, raw)
+    return _Read(body=body, raw=raw, above=above, hatches=hatches)
+
+
 def request_of(raw: bytes, envelope: Envelope) -> Request:
     """A body as a request. Raises BadRequest naming the field."""
-    body = parse(raw)
-    if envelope.forced and len(envelope.forced) > MAX_MODEL_CHARS:
-        raise BadRequest(f"model: expected at most {MAX_MODEL_CHARS} characters, got {len(envelope.forced)}")
+    read = _read(raw, envelope)
+    body, raw = read.body, read.raw
     named = {name: value.decode("latin-1") for name, value in envelope.headers}
     return Request(
         id=envelope.request_id,
@@ -40,11 +74,12 @@ def request_of(raw: bytes, envelope: Envelope) -> Request:
         body=body,
         raw=raw,
         need=need_of(body, raw),
-        headers=tuple(envelope.headers),
+        headers=tuple(header for header in envelope.headers if not header[0].startswith(_hatches.PREFIX)),
         query=envelope.query,
         session=named.get(b"x-claude-code-session-id", "")[:NAME_CHARS],
         agent=named.get(b"x-claude-code-agent-id", "")[:NAME_CHARS],
-        forced=envelope.forced,
+        above=read.above,
+        policies=read.hatches.policies,
         accepted_at=envelope.accepted_at,
     )
 
@@ -68,9 +103,19 @@ async def messages(router: Router, raw: bytes, envelope: Envelope, receive: Rece
     return reply.status if reply.ending else 499
 
 
-async def count_tokens(raw: bytes, envelope: Envelope, send: Send) -> int:
-    """An estimate: bytes of JSON, without those of images, divided by four. Raises BadRequest."""
-    body = parse(raw, counting=True)
-    answered = orjson.dumps({"input_tokens": need_of(body, raw).input_tokens})
+async def count_tokens(router: Router, raw: bytes, envelope: Envelope, send: Send) -> int:
+    """An estimate: bytes of JSON, without those of images, divided by four. Raises BadRequest.
+
+    A name beside the body's own must mean somebody here too, so that a slip in it is seen before the turn.
+    """
+    read = _read(raw, envelope, counting=True)
+    if read.above is not None:
+        try:
+            resolve(router.config(), read.body["model"], read.above)
+        except NoSuchModel as error:
+            refusal = Refusal(status=error.status, type=error_type(error.status), message=str(error))
+            await refused(send, refusal, envelope.request_id)
+            return error.status
+    answered = orjson.dumps({"input_tokens": need_of(read.body, read.raw).input_tokens})
     await answer(send, 200, answered, [(b"request-id", envelope.request_id.encode())])
     return 200

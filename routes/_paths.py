@@ -18,6 +18,7 @@ _DOORS: dict[str, Door] = {
     "/v1/messages": "messages",
     "/v1/models": "models",
 }
+_ONE_MODEL = "/v1/models/"
 #: Methods of each door, as `Allow` states them.
 METHODS: dict[Door, str] = {
     "messages": "POST, OPTIONS, HEAD",
@@ -31,10 +32,11 @@ PROBED = frozenset(["/", "/api/hello", "/health"])
 
 @attrs.frozen
 class Place:
-    """A door, and the `provider/model` that the path names, if it names one."""
+    """A door, and the `provider/model` before it; and behind the door of models, the one that is asked for."""
 
     door: Door
-    forced: str | None = None
+    named: str | None = None
+    model: str | None = None
 
 
 def place(raw_path: bytes) -> Place:
@@ -45,12 +47,16 @@ def place(raw_path: bytes) -> Place:
     path = unquote(raw_path.decode("latin-1")).rstrip("/") or "/"
     for suffix, door in _DOORS.items():
         if path.endswith(suffix):
-            prefix = path.removesuffix(suffix).removesuffix("/v1").strip("/")
-            if not prefix:
-                return Place(door)
-            forced = _candidate(prefix)
-            return Place(door, forced) if forced else Place("people")
-    return Place("people")
+            return _behind(path.removesuffix(suffix), door)
+    prefix, found, model = path.partition(_ONE_MODEL)
+    return _behind(prefix, "models", model) if found and model.strip("/") else Place("people")
+
+
+def _behind(prefix: str, door: Door, model: str | None = None) -> Place:
+    """The door, unless what stands before it means nobody."""
+    prefix = prefix.removesuffix("/v1").strip("/")
+    named = _candidate(prefix) if prefix else None
+    return Place("people") if prefix and named is None else Place(door, named, model)
 
 
 def _candidate(prefix: str) -> str | None:

@@ -143,5 +143,5 @@ def _thinking(text: str) -> Thinking | None:
 def _price(text: str) -> Price | None:
     if text in ("-", "free"):
         return None
-    input, output = text.split("/")
-    return Price(input=float(input), output=float(output))
+    input, output, *cached = map(float, text.split("/"))
+    return Price(input=input, output=output, **dict(zip(("cache_read", "cache_write"), cached, strict=False)))

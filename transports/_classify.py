@@ -69,6 +69,10 @@ _MONEY_CODES = frozenset(
         "1310",
     ]
 )
+#: Codes of a host's own filter for what it is asked: Azure, OpenAI, Qwen, Z.ai.
+_FILTERED = frozenset(
+    ["content_filter", "content_policy_violation", "data_inspection_failed", "datainspectionfailed", "1301"]
+)
 #: Under these statuses a text may quote the request.
 _QUOTING = frozenset([400, 422])
 _MONEY_SENTENCE = re.compile(
@@ -86,6 +90,8 @@ _TOO_LONG = re.compile(
     r"tokens to keep from the initial prompt|token limit exceeded|prompt contains \d+ tokens",
     re.I,
 )
+#: Ollama's older versions say it with a status of 500.
+_OLLAMA_TOO_LONG = re.compile(r"(input|prompt).{0,20} exceeds (the )?(maximum )?context length", re.I)
 _CAP = re.compile(
     r"max_(completion_|output_)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed|less than or equal)|"
     r"range of max_tokens|maximum allowed number of output",
@@ -159,7 +165,9 @@ def classify(
 
 
 #: What an error inside an answer with status 200 may mean; whatever else it says, it is an error in the stream.
-_IN_STREAM = frozenset([FailureKind.TOO_LONG, FailureKind.RATE_LIMITED, FailureKind.QUOTA, FailureKind.AUTH])
+_IN_STREAM = frozenset(
+    [FailureKind.TOO_LONG, FailureKind.RATE_LIMITED, FailureKind.QUOTA, FailureKind.AUTH, FailureKind.FILTERED]
+)
 
 
 def classify_in_stream(payload: Mapping[str, Any]) -> Failure:
@@ -206,6 +214,8 @@ class _Words:
 
 def _kind(status: int, words: _Words) -> FailureKind:
     text = words.text
+    if status in _QUOTING and words.codes & _FILTERED:
+        return FailureKind.FILTERED
     rate = _RATE.search(text) is not None
     if status in (400, 402, 403, 422, 429) and _money(status, words) and not (rate and status == 429):
         return FailureKind.QUOTA
@@ -214,6 +224,8 @@ def _kind(status: int, words: _Words) -> FailureKind:
             return FailureKind.CAP
         if _TOO_LONG.search(text):
             return FailureKind.TOO_LONG
+    if status == 500 and _OLLAMA_TOO_LONG.search(text):
+        return FailureKind.TOO_LONG
     if words.codes & _BAD_GENERATION:
         return FailureKind.MALFORMED
     if status == 404 and _NO_ENDPOINT.search(text):

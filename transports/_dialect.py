@@ -12,7 +12,10 @@ from typing import Protocol
 import attrs
 
 from engine import JSON, Ask, StreamEvent
-from engine.config import Auth
+from engine.config import Auth, Secret
+
+#: Server-Sent Events.
+EVENT_STREAM = "text/event-stream"
 
 
 class Decoder(Protocol):
@@ -56,7 +59,7 @@ class Turn:
     """One request, ready to be sent, and the reader of its answer.
 
     `optional` names the fields that the request can do without, should the host refuse them; `max_tokens` is the length
-    of answer it asks for.
+    of answer it asks for; `stream_type` is the content type of a stream on this wire.
     """
 
     url: str
@@ -65,6 +68,7 @@ class Turn:
     decoder: Decoder
     optional: frozenset[str] = frozenset()
     max_tokens: int | None = None
+    stream_type: str = EVENT_STREAM
 
 
 class Dialect(Protocol):
@@ -87,14 +91,14 @@ _AUTH: dict[Auth, tuple[bytes, bytes]] = {
 _CREDENTIALS = frozenset([b"authorization", b"x-api-key"])
 
 
-def head(ask: Ask, more: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def head(ask: Ask, more: list[tuple[bytes, bytes]], *, stream_type: str = EVENT_STREAM) -> list[tuple[bytes, bytes]]:
     """The head's fields, `more` and the credential among them, the configured ones in place of ours.
 
     `Accept-Encoding: identity`, because a compressing peer holds an event back until it flushes.
     """
     out = [
         (b"content-type", b"application/json"),
-        (b"accept", b"text/event-stream, application/json"),
+        (b"accept", f"{stream_type}, application/json".encode()),
         (b"accept-encoding", b"identity"),
         (b"user-agent", b"hedgerow"),
         *more,
@@ -112,10 +116,16 @@ def client_credentials(ask: Ask) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in ask.request.headers if name in _CREDENTIALS]
 
 
+def key_fields(auth: Auth, key: Secret | None) -> list[tuple[bytes, bytes]]:
+    """The head's field that shows a key; none where there is no key, or none is shown."""
+    if key is None or auth not in _AUTH:
+        return []
+    name, prefix = _AUTH[auth]
+    return [(name, prefix + key.reveal().encode("ascii"))]
+
+
 def _credential(ask: Ask) -> Iterator[tuple[bytes, bytes]]:
-    if ask.key is not None and ask.provider.auth in _AUTH:
-        name, prefix = _AUTH[ask.provider.auth]
-        yield name, prefix + ask.key.reveal().encode("ascii")
+    yield from key_fields(ask.provider.auth, ask.key)
     if ask.provider.wire == "anthropic":
         yield from client_credentials(ask)
         return

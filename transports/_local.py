@@ -14,6 +14,7 @@ import orjson
 import trio
 
 from engine.config import Provider
+from transports._models import NotAList, models_in
 
 #: How long a runtime on this machine may take to list its models, in seconds.
 PATIENCE_S = 0.6
@@ -38,7 +39,7 @@ async def answering(http: httpx.AsyncBaseTransport, providers: Iterable[Provider
                         return
             finally:
                 await response.stream.aclose()  # type: ignore[union-attr]
-            models = models_in(orjson.loads(body)) if response.status_code == 200 else None
+            models = names_in(orjson.loads(body)) if response.status_code == 200 else None
         except (httpx.HTTPError, orjson.JSONDecodeError):
             return
         if models is not None:
@@ -52,14 +53,9 @@ async def answering(http: httpx.AsyncBaseTransport, providers: Iterable[Provider
     return found
 
 
-def models_in(listed: Any) -> list[str] | None:
-    """The names in a list of models, in any of the shapes that local runtimes use; None where it is no such list."""
-    if not isinstance(listed, dict):
+def names_in(listed: Any) -> list[str] | None:
+    """The names in a list of models; None where it is no such list. No local runtime answers with a bare array."""
+    try:
+        return [model.id for model in models_in(listed)] if isinstance(listed, dict) else None
+    except NotAList:
         return None
-    rows = listed.get("data", listed.get("models"))
-    if not isinstance(rows, list):
-        return None
-    names = (
-        row.get("id") or row.get("key") or row.get("model") or row.get("name") for row in rows if isinstance(row, dict)
-    )
-    return [name for name in names if isinstance(name, str)]

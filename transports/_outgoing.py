@@ -9,6 +9,7 @@ reduction is data where hosts differ, and happens on copies of what changes; a 9
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 
@@ -59,7 +60,7 @@ def anthropic(ask: Ask) -> Turn:
         model=ask.request.model, message_id=message_id(ask), estimate=ask.request.need.input_tokens
     )
     return Turn(
-        url=joined(provider.url("messages"), ask.request.query, open_lists=provider.open_lists),
+        url=joined(provider.url("messages", ask.candidate.model), ask.request.query, open_lists=provider.open_lists),
         headers=headers(ask),
         body=body(ask),
         decoder=decoder,
@@ -183,16 +184,33 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
         and choice.get("type") == "tool"
     ):
         out["tool_choice"] = {"type": "auto"}
-    out["messages"] = list(_messages(body["messages"], drop | _FOREIGN_BLOCKS, "tool-results-as-text" in quirks))
+    out["messages"] = list(_messages(body["messages"], drop | _FOREIGN_BLOCKS, quirks))
+    if "cache_control" in drop:
+        for field in ("system", "tools", "messages"):
+            if field in out:
+                out[field] = _unmarked(out[field])
     return out
 
 
-def _messages(messages: list[JSON], drop: frozenset[str], flat: bool) -> Iterator[JSON]:
+def _unmarked(content: Any) -> Any:
+    """System, tools or messages without their marks for the cache, down to the blocks of a tool's result and no further."""
+    if not isinstance(content, list):
+        return content
+    kept = (
+        {k: v for k, v in item.items() if k != "cache_control"} if isinstance(item, dict) else item for item in content
+    )
+    return [
+        {**item, "content": _unmarked(item["content"])} if isinstance(item, dict) and "content" in item else item
+        for item in kept
+    ]
+
+
+def _messages(messages: list[JSON], drop: frozenset[str], quirks: frozenset[str]) -> Iterator[JSON]:
     """User and assistant in turn: entries of role `system` join the user's, runs of one role become one."""
     pending: JSON | None = None
     for message in messages:
         role = "assistant" if message["role"] == "assistant" else "user"
-        blocks = list(_blocks(message["content"], drop, flat))
+        blocks = list(_blocks(message["content"], drop, quirks))
         if not blocks:
             continue
         if pending is not None and pending["role"] == role:
@@ -205,7 +223,7 @@ def _messages(messages: list[JSON], drop: frozenset[str], flat: bool) -> Iterato
         yield pending
 
 
-def _blocks(content: str | list[JSON], drop: frozenset[str], flat: bool = False) -> Iterator[JSON]:
+def _blocks(content: str | list[JSON], drop: frozenset[str], quirks: frozenset[str]) -> Iterator[JSON]:
     if isinstance(content, str):
         if content:
             yield {"type": "text", "text": content}
@@ -223,13 +241,19 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], flat: bool = False)
             if kind == "thinking" and str(block.get("thinking", "")).strip():
                 yield {**block, "signature": ""}  # these hosts want the words, and check no signature
         elif kind == "tool_result" and isinstance(block.get("content"), list):
-            inner = list(_blocks(block["content"], drop))
-            yield {
-                **block,
-                "content": "\n".join(b["text"] for b in inner if isinstance(b.get("text"), str)) if flat else inner,
-            }
+            inner = list(_blocks(block["content"], drop, quirks))
+            flat = "\n".join(b["text"] for b in inner if isinstance(b.get("text"), str))
+            yield {**block, "content": flat if "tool-results-as-text" in quirks else inner}
+        elif kind == "image" and "base64-images-only" in quirks and (url := _address_of(block.get("source"))):
+            yield {"type": "text", "text": f"[an image stood here, at {url}; this host fetches none]"}
         else:
             yield block
+
+
+def _address_of(source: Any) -> str:
+    """Where a picture is to be fetched; empty for one that is there."""
+    url = source.get("url") if isinstance(source, dict) and source.get("type") == "url" else ""
+    return url if isinstance(url, str) else ""
 
 
 def joined(url: str, query: bytes, *, open_lists: bool) -> str:

@@ -103,6 +103,7 @@ _ALSO_CALLED = {
     "chat_template_kwargs": ("chat_template", "enable_thinking", "reasoning_budget"),
     "reasoning_effort": ("reasoning.effort", "thinking", "reasoning"),
     "reasoning": ("reasoning",),
+    "think": ("thinking",),
     "thinking": ("thinking",),
     "response_format": ("json_schema", "structured output", "structured outputs"),
     "stream_options": ("include_usage",),

@@ -22,10 +22,12 @@ import trio
 from engine import Ask, AttemptError, Failure, Kind, StreamEvent
 from engine.config import Provider
 from policies import FailureKind
+from transports import _overflow
 from transports._anthropic import StreamError
 from transports._classify import MAX_ERROR_BYTES, classify, classify_in_stream
-from transports._dialect import Decoder, Dialect, TooDeep, Turn
+from transports._dialect import EVENT_STREAM, Decoder, Dialect, TooDeep, Turn
 from transports._keys import Keys
+from transports._readable import Readable
 from transports._sse import SSEError
 from transports._text_calls import with_text_calls
 
@@ -79,6 +81,7 @@ _EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 class HTTPExchange:
     """An answer that began with 200. `read` gives the events of one socket read."""
 
+    _ask: Ask
     _chunks: AsyncIterator[bytes]
     _decoder: Decoder
     _keys: Keys
@@ -97,8 +100,8 @@ class HTTPExchange:
             chunk = await self._next()
             if chunk is None:
                 self._over = True
-                return self._keys.judged(self._decoder.finish(), began) or None
-            return self._keys.judged(self._decoder.feed(chunk), began)
+                return self._judged(self._decoder.finish(), began) or None
+            return self._judged(self._decoder.feed(chunk), began)
         except _CAUGHT as error:
             raise self._keys.struck_from_error(failure_of(error)) from error
 
@@ -116,6 +119,12 @@ class HTTPExchange:
             except httpx.HTTPError:
                 return None
         return chunk
+
+    def _judged(self, events: list[StreamEvent], began: bool) -> list[StreamEvent]:
+        """The events, unless they say that the prompt was too long; a refusal among them raises AttemptError."""
+        if not began and (too_long := _overflow.counted(self._ask, events)):
+            raise AttemptError(too_long)
+        return self._keys.judged(events, began)
 
     async def drain(self) -> None:
         """Read what is left after a whole message, briefly: usually the final empty chunk.
@@ -139,6 +148,8 @@ class WireHTTP:
     http: Callable[[Provider], httpx.AsyncBaseTransport]
     wall_s: Callable[[], float]
     dialect: Dialect
+    #: Has the texts of documents for those that cannot take them; one for all wires keeps each text once.
+    readable: Readable = attrs.field(factory=Readable)
 
     @asynccontextmanager
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
@@ -155,16 +166,18 @@ class WireHTTP:
         try:
             if response.status_code != 200:
                 raise keys.struck_from_error(await self._refused(ask, turn, response, keys))
-            exchange = await self._exchange(turn, response, keys)
+            exchange = await self._exchange(ask, turn, response, keys)
             yield exchange
             await exchange.drain()
         finally:
             await response.stream.aclose()  # type: ignore[union-attr]
 
     async def turn(self, ask: Ask) -> Turn:
-        """The request, written, and the reader of its answer. Raises AttemptError for one that cannot be written."""
+        """The request, written, and the reader of its answer. Raises AttemptError for one that is not to be sent."""
+        if too_long := _overflow.foreseen(ask):
+            raise AttemptError(too_long)
         try:
-            turn = self.dialect(ask)
+            turn = self.dialect(await self.readable.made(ask))
             return attrs.evolve(turn, decoder=with_text_calls(ask, turn.decoder))
         except TooDeep as error:
             raise AttemptError(Failure(kind=FailureKind.CLIENT, message=str(error), status=400)) from error
@@ -184,12 +197,11 @@ class WireHTTP:
             sent=turn.optional,
             max_tokens=turn.max_tokens,
         )
-        if not body and response.status_code in _WORDLESS and _nearly_full(ask):
-            # Cerebras and Mistral say nothing at all of a prompt that is too long.
+        if _overflow.meant(ask, response.status_code, body):
             return attrs.evolve(failure, kind=FailureKind.TOO_LONG, message="refused without a word, near the window")
         return failure
 
-    async def _exchange(self, turn: Turn, response: httpx.Response, keys: Keys) -> HTTPExchange:
+    async def _exchange(self, ask: Ask, turn: Turn, response: httpx.Response, keys: Keys) -> HTTPExchange:
         encoding = response.headers.get("content-encoding", "identity")
         if encoding not in ("", "identity"):
             message = f"compressed ({encoding}) although not asked for"
@@ -197,11 +209,14 @@ class WireHTTP:
         decoder = turn.decoder
         chunks = aiter(response.stream)  # type: ignore[arg-type]
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type in ("text/event-stream", ""):
-            return HTTPExchange(chunks, decoder, keys)
+        if content_type in (turn.stream_type, ""):
+            return HTTPExchange(ask, chunks, decoder, keys)
         if content_type == "application/json":
-            return HTTPExchange(chunks, decoder, keys, await self._whole(response, decoder, keys), over=True)
-        message = f"{content_type} instead of an event stream"
+            events = await self._whole(response, decoder, keys)
+            if too_long := _overflow.counted(ask, events):
+                raise AttemptError(too_long)
+            return HTTPExchange(ask, chunks, decoder, keys, events, over=True)
+        message = f"{content_type} instead of {_STREAMS.get(turn.stream_type, turn.stream_type)}"
         raise keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message, status=200))
 
     async def _whole(self, response: httpx.Response, decoder: Decoder, keys: Keys) -> list[StreamEvent]:
@@ -228,6 +243,9 @@ class WireHTTP:
             raise keys.struck_from_error(failure_of(error)) from error
 
 
+_STREAMS = {EVENT_STREAM: "an event stream"}
+
+
 def _request(ask: Ask, turn: Turn) -> httpx.Request:
     limits = ask.provider.timeouts_for(ask.candidate.model)
     timeouts = {"connect": limits.connect_s, "write": limits.write_s, "read": None, "pool": None}
@@ -241,16 +259,6 @@ def _request(ask: Ask, turn: Turn) -> httpx.Request:
 
 def _unbuildable(error: Exception) -> Failure:
     return Failure(kind=FailureKind.CONNECT, message=f"the request cannot be built: {type(error).__name__}")
-
-
-#: Statuses with which a host may mean a prompt that is too long without saying so, and how near the window that is.
-_WORDLESS = frozenset([400, 413])
-_NEAR = 0.8
-
-
-def _nearly_full(ask: Ask) -> bool:
-    window = ask.learned.window or ask.provider.model(ask.candidate.model).capabilities.context
-    return window is not None and ask.request.need.input_tokens > _NEAR * window
 
 
 async def _up_to(response: httpx.Response, limit: int, *, whole: bool) -> bytes:

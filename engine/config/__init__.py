@@ -17,8 +17,10 @@ from engine.config._catalogue import Listing as Listing
 from engine.config._load import load as load
 from engine.config._problems import ConfigError as ConfigError
 from engine.config._problems import Problem as Problem
+from engine.config._problems import quotable as quotable
 from engine.config._schema import ANY_MODEL as ANY_MODEL
 from engine.config._schema import AUTO as AUTO
+from engine.config._schema import NOT_SUPPORTED as NOT_SUPPORTED
 from engine.config._schema import REHEARSAL as REHEARSAL
 from engine.config._schema import SPOKEN as SPOKEN
 from engine.config._schema import WIRES as WIRES

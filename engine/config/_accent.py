@@ -19,7 +19,7 @@ CapField = Literal["max_tokens", "max_completion_tokens"]
 #: Where a host wants its own earlier reasoning back. `tags` is `<think>` in the text, `parts` a content part of Mistral's.
 Replay = Literal["", "reasoning_content", "reasoning", "reasoning_details", "parts", "tags"]
 Choice = Literal["auto", "none", "required", "named"]
-SchemaProfile = Literal["", "gemini", "mfjs", "nim", "xai"]
+SchemaProfile = Literal["", "gemini", "mfjs", "nim", "ollama", "xai"]
 
 #: Levels of effort from least to most, as the hosts' documentation names them.
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")

@@ -10,44 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.config._catalogue import Catalogue
-from engine.config._problems import Findings, nearest, quotable
 from engine.config._schema import ANY_MODEL, REHEARSAL, Provider
 from policies import Candidate
-
-#: Ours, so a mistake in it is an error.
-ORDER = "AUTO_MODEL_ORDER"
-#: Of older proxies and of other programs as well, so what cannot be understood in it is only said.
-MODEL = "MODEL"
-
-
-def listed(
-    catalogue: Catalogue, own: Mapping[str, object], environ: Mapping[str, str], findings: Findings
-) -> list[Candidate]:
-    """The candidates of `AUTO_MODEL_ORDER`, else of `MODEL`: `provider/model`, separated by commas.
-
-    A first part that is no provider is looked up among the vendors. `own` holds the file's providers by id.
-    """
-    for variable in (ORDER, MODEL):
-        good = []
-        for entry in filter(None, (part.strip() for part in environ.get(variable, "").split(","))):
-            first, _, model = entry.partition("/")
-            id = catalogue.id_of(first)
-            if model and (id in own or id in catalogue.providers):
-                good.append(Candidate(id, model))
-            elif model and first in catalogue.vendors:
-                good.append(Candidate(catalogue.vendors[first], entry))
-            else:
-                what = f"'{quotable(entry)}' is not 'provider/model'"
-                if model:
-                    what = f"unknown provider '{quotable(first)}'{nearest(first, (*own, *catalogue.providers))}"
-                if variable == ORDER:
-                    findings.error_in_environment(variable, what)
-                else:
-                    findings.warn_of_environment(variable, f"{what}: it is left out")
-        if good:
-            return list(dict.fromkeys(good))
-    return []
 
 
 def chosen(providers: Mapping[str, Provider], answering: Mapping[str, str | None]) -> list[Candidate]:

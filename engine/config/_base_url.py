@@ -7,6 +7,7 @@ direction, so it is put right, and said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
@@ -58,6 +59,22 @@ def from_environment(value: str, default: str) -> str:
     port = parts.port or (None if "://" in value else usual.port)
     shown = f"[{host}]" if ":" in host else host
     return urlunsplit((parts.scheme, f"{shown}:{port}" if port else shown, parts.path.rstrip("/"), "", ""))
+
+
+def is_filling(value: str) -> bool:
+    """Whether a text may stand where an address has a placeholder, without making another address of it."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}", value) is not None
+
+
+def filled(base: str, paths: Mapping[str, str], holes: Mapping[str, str]) -> tuple[str, dict[str, str], str]:
+    """Base and paths with their placeholders filled, and the first that is in one of them and has nothing to fill it."""
+    missing = ""
+    for name, value in holes.items():
+        hole = f"{{{name}}}"
+        if any(hole in text for text in (base, *paths.values())):
+            missing = missing or ("" if is_filling(value) else name)
+            base, paths = base.replace(hole, value), {door: path.replace(hole, value) for door, path in paths.items()}
+    return base, dict(paths), missing
 
 
 def is_public(url: str) -> bool:

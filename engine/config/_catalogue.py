@@ -88,6 +88,7 @@ class Listing:
     #: A bearer that everybody may send, and globs of the models it is good for.
     public_key: str = ""
     public_models: tuple[str, ...] = ()
+    families: Mapping[str, str] = _NOTHING
 
 
 #: In process, keyless, always there: what answers on a machine where nothing is set up yet.

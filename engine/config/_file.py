@@ -40,6 +40,10 @@ HeaderName = NewType("HeaderName", str)
 HeaderValue = NewType("HeaderValue", str)
 #: http://, https:// or socks5(h)://host:port, without a name and a password in it.
 ProxyUrl = NewType("ProxyUrl", str)
+#: How long Ollama keeps a model: a duration as Go writes it ("30m", "1h30m"), or seconds, -1 for ever.
+KeepAlive = NewType("KeepAlive", str)
+#: What stands in an address where its row has a placeholder: letters, digits and hyphens.
+Filling = NewType("Filling", str)
 #: A breaker's table, or "off".
 BreakerSetting = Breaker | Literal["off"]
 
@@ -61,10 +65,12 @@ class ServerTable:
 
 @attrs.frozen(kw_only=True)
 class PriceTable:
-    """`price = { input = 0.3, output = 1.2 }`; it takes both."""
+    """`price = { input = 0.3, output = 1.2 }`; it takes both, and `cache_read` and `cache_write` besides."""
 
     input: Dollars
     output: Dollars
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +105,8 @@ class ModelTable:
     thinking: ThinkingTable | None = None
     headers: dict[HeaderName, HeaderValue] = attrs.field(factory=dict)
     timeouts: TimeoutsTable = TimeoutsTable()
+    num_ctx: Tokens | None = None
+    keep_alive: KeepAlive | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -126,6 +134,9 @@ class ProviderTable:
     max_output_tokens: Tokens | None = None
     thinking: ThinkingTable | None = None
     timeouts: TimeoutsTable = TimeoutsTable()
+    num_ctx: Tokens | None = None
+    keep_alive: KeepAlive | None = None
+    fill: dict[Text, Filling] = attrs.field(factory=dict)
     models: dict[Text, ModelTable] = attrs.field(factory=dict)
 
     @property
@@ -149,6 +160,7 @@ class RouteTable:
     match: Text = Text("")
     chain: Text = Text("")
     enabled: bool = True
+    thinking: bool | None = None
 
 
 @attrs.frozen(kw_only=True)

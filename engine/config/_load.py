@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import attrs
 
-from engine.config import _auto
+from engine.config import _auto, _environment
 from engine.config._catalogue import Catalogue
 from engine.config._file import ChainTable, File
 from engine.config._problems import ConfigError, Findings, Path, nearest, quotable
@@ -87,13 +87,21 @@ class _Resolver:
         chains = {name: self._chain(name, table) for name, table in self.file.chains.items() if name != AUTO}
         if AUTO in self.file.chains:
             self.findings.error(("chains", AUTO), "this chain is built in: choose another name, and route to that")
+        environment, routes = self._environment, self._routes()
+        tiers = {chain.name: chain for chain in environment.tiers.values()}
+        for name in tiers.keys() & chains.keys():
+            self.findings.error(
+                ("chains", name), "the environment's variable makes a chain of this name: choose another"
+            )
         return Config(
             server=server,
             providers=MappingProxyType(self._providers),
-            chains=MappingProxyType({**chains, AUTO: self._auto()}),
-            routes=self._routes(),
+            chains=MappingProxyType({**chains, **tiers, AUTO: self._auto()}),
+            routes=environment.routes(routes, self.findings),
             vendors=MappingProxyType(self._vendors()),
             aliases=self.catalogue.aliases,
+            listed=environment.listed,
+            thinking=environment.thinking,
         )
 
     @cached_property
@@ -102,8 +110,8 @@ class _Resolver:
         return {self.catalogue.id_of(name): ("providers", name) for name in self.file.providers}
 
     @cached_property
-    def _listed(self) -> list[Candidate]:
-        return _auto.listed(self.catalogue, self._own, self.environ, self.findings)
+    def _environment(self) -> _environment.Environment:
+        return _environment.read(self.catalogue, self._own, self.environ, self.findings)
 
     @cached_property
     def _providers(self) -> dict[str, Provider]:
@@ -113,7 +121,9 @@ class _Resolver:
             catalogue=self.catalogue,
             environ=self.environ,
             answering=self.answering.keys(),
-            mentioned={self.catalogue.id_of(candidate.provider) for candidate in (*in_chains, *self._listed)},
+            mentioned={
+                self.catalogue.id_of(candidate.provider) for candidate in (*in_chains, *self._environment.listed)
+            },
             findings=self.findings,
         ).providers()
 
@@ -192,8 +202,11 @@ class _Resolver:
         return f"{self.catalogue.id_of(provider)}{slash}{model}"
 
     def _auto(self) -> Chain:
-        candidates = self._listed or _auto.chosen(self._providers, self.answering)
-        return Chain(name=AUTO, candidates=tuple(candidates), policies=AUTO_POLICIES)
+        environment = self._environment
+        candidates = environment.order or environment.models or _auto.chosen(self._providers, self.answering)
+        by_model = bool(environment.models and not environment.order)
+        policies = _environment.LISTED_POLICIES if by_model else AUTO_POLICIES
+        return Chain(name=AUTO, candidates=tuple(candidates), policies=policies)
 
     def _routes(self) -> tuple[Route, ...]:
         if not self.file.routes:
@@ -203,7 +216,7 @@ class _Resolver:
             if table.chain and table.chain not in chains:
                 text = f"unknown chain '{quotable(table.chain)}'{nearest(table.chain, chains)}"
                 self.findings.error(("routes", index, "chain"), f"{text}; available: {', '.join(chains)}")
-        routes = [Route(match=t.match, chain=t.chain, enabled=t.enabled) for t in self.file.routes]
+        routes = [Route(match=t.match, chain=t.chain, enabled=t.enabled, thinking=t.thinking) for t in self.file.routes]
         for later, first in shadowed(routes).items():
             if routes[later].match and routes[first].match:
                 self.findings.warn(

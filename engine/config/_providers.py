@@ -8,31 +8,31 @@ and if not, the one thing to do about it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import attrs
 
-from engine.config._accent import ThinkingWish
-from engine.config._base_url import from_environment, is_proxy, is_public, put_right
+from engine.config import _ollama
+from engine.config._base_url import filled, from_environment, is_proxy, is_public, put_right
 from engine.config._catalogue import WIRE_AUTH, WIRE_PATHS, Catalogue, Endpoint, Listing
-from engine.config._file import File, ModelTable, ProviderTable, TimeoutsTable
+from engine.config._file import File, ProviderTable, Text
 from engine.config._keys import keys_of, unsendable, unset
+from engine.config._model_tables import described, settings_of
 from engine.config._problems import Findings, Path, either, nearest, quotable
 from engine.config._schema import (
+    NOT_SUPPORTED,
     SPOKEN,
+    WHATEVER_WIRE,
     WIRES,
     Auth,
     Model,
     Provider,
     Secret,
-    Settings,
-    Timeouts,
     Wire,
     not_spoken,
 )
-from policies import Breaker, Capabilities, Concurrency, Price, Scope
+from policies import Breaker, Concurrency, Scope
 
 #: The wire that is also spoken over WebSockets.
 WEBSOCKET_WIRE: Wire = "openai-responses"
@@ -122,7 +122,7 @@ class _One:
         breaker = table.breaker if table.breaker is not None else "off" if wire == "rehearsal" else Breaker()
         because = (
             ("" if table.enabled else "it is switched off in the file")
-            or (row.unsupported and f"not supported: {row.unsupported}")
+            or (row.unsupported and f"{NOT_SUPPORTED}{row.unsupported}")
             or ("" if wire in SPOKEN else not_spoken(wire))
             or no_base
             or (self._unset(variables) if variables and not keys else "")
@@ -139,7 +139,7 @@ class _One:
             auth=auth,
             keys=keys,
             keys_env=variables,
-            settings=attrs.evolve(_settings(table), headers=self._headers(public)),
+            settings=attrs.evolve(settings_of(table), headers=self._headers(public)),
             proxy=self._proxy(),
             websocket=table.websocket and wire == WEBSOCKET_WIRE,
             scope=scope,
@@ -153,22 +153,23 @@ class _One:
             open_lists=row.open_lists if table.open_lists is None else table.open_lists,
             text_calls=row.text_calls if table.text_calls is None else table.text_calls,
             drop=row.drop if native else frozenset(),
-            quirks=row.quirks if native else frozenset(),
+            quirks=self._quirks(wire),
             counts_tokens=row.counts_tokens if native else None,
-            wire_by_model={} if table.wire or table.base_url else row.wire_by_model,
+            wire_by_model=self._wire_by_model(wire),
             chat=like.chat,
             chat_by_model=like.chat_by_model,
             responses=like.responses,
             responses_by_model=like.responses_by_model,
             open_models=row.public_models if public else None,
+            families=row.families,
         )
         self._check_websocket(made)
         return attrs.evolve(made, variants=MappingProxyType(self._variants(made)))
 
     def _variants(self, made: Provider) -> dict[Wire, Provider]:
         """The same provider on its other wires, for a host that serves some of its models there."""
-        row, table = self.row, self.table
-        offered = row.regions.get(table.region, row.wires) if table.region else row.wires
+        row = self.row
+        offered = self._offered()
         wires = {
             wire for wire in made.wire_by_model.values() if wire in SPOKEN and wire in offered and wire != made.wire
         }
@@ -185,10 +186,27 @@ class _One:
                 unusable_because=made.unusable_because or no_base,
                 websocket=self.table.websocket and wire == WEBSOCKET_WIRE,
                 drop=row.drop if native else frozenset(),
-                quirks=row.quirks if native else frozenset(),
+                quirks=self._quirks(wire),
                 counts_tokens=row.counts_tokens if native else None,
             )
         return found
+
+    def _quirks(self, wire: Wire) -> frozenset[str]:
+        """The row's are those of its anthropic wire. That nothing is said of a prompt that is cut is the host's, unless it
+        can be asked to say so."""
+        if wire in ("anthropic", "rehearsal"):
+            return self.row.quirks
+        return frozenset() if wire == "ollama" else self.row.quirks & WHATEVER_WIRE
+
+    def _wire_by_model(self, wire: Wire) -> dict[str, Wire]:
+        """Glob -> wire: first what the tables of models choose, then as the row has it."""
+        own = _ollama.models_on_it(self.table, wire, self._offered())
+        return own if self.table.wire or self.table.base_url else {**own, **self.row.wire_by_model}
+
+    def _offered(self) -> Mapping[Wire, Endpoint]:
+        """The wires of this host, in the region that the table names."""
+        row, region = self.row, self.table.region
+        return row.regions.get(region, row.wires) if region else row.wires
 
     @property
     def local(self) -> bool:
@@ -202,6 +220,11 @@ class _One:
             regions = self.row.regions
             allowed = f"available: {', '.join(regions)}" if regions else f"'{self.row.id}' has no regions"
             error((*self.path, "region"), f"unknown region{nearest(table.region, regions)}; {allowed}")
+        for name in table.fill:
+            if name not in self.row.fill:
+                known_holes = ", ".join(self.row.fill) or f"the addresses of '{self.row.id}' have none"
+                text = f"no such placeholder{nearest(name, self.row.fill)}; available: {known_holes}"
+                error((*self.path, "fill", name), text)
         if table.region is not None and table.base_url is not None:
             error((*self.path, "region"), "base_url says where requests go: keep one of them")
         if table.auth in ("none", "client") and table.keys:
@@ -210,6 +233,9 @@ class _One:
             error((*self.path, "auth"), text)
         if table.auth not in (None, "none", "client") and not table.keys and not self.row.env:
             error((*self.path, "auth"), f"'{table.auth}' sends a key, yet none is named: add keys_env")
+        known = self.row.id in self.join.catalogue.providers
+        for path, text in _ollama.misplaced(table, self.row.id, self._offered(), known=known):
+            error((*self.path, *path), text)
         if "rehearsal" in self.row.wires and (table.base_url or table.keys):
             key = "base_url" if table.base_url else "keys_env"
             error((*self.path, key), "the rehearsal wire answers in process: it has no address and no key")
@@ -231,7 +257,9 @@ class _One:
     def _endpoint(self) -> tuple[Wire, Endpoint]:
         """The wire and where it is spoken: as the table says, else the row's first that this version speaks."""
         row, table = self.row, self.table
-        offered = row.regions.get(table.region, row.wires) if table.region else row.wires
+        offered = self._offered()
+        if _ollama.chosen(table, offered):
+            return "ollama", offered["ollama"]
         if table.wire is None:
             return next(((w, e) for w, e in offered.items() if w in SPOKEN), next(iter(offered.items())))
         if table.wire in offered:
@@ -256,14 +284,16 @@ class _One:
                     return put_right(from_environment(value, endpoint.base), wire)[0], {**usual, **endpoint.paths}, ""
                 except ValueError:
                     return endpoint.base, usual, f"{variable} is not an address such as {endpoint.base}"
-        base = endpoint.base
-        for name, variable in self.row.fill.items():
-            value = self.join.environ.get(variable, "").strip()
-            if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", value):
-                base = base.replace(f"{{{name}}}", value)
-            else:
-                return base, usual, f"{variable} is not set: it names the {name} (or give a base_url)"
-        return base, {**usual, **endpoint.paths}, ""
+        holes = {
+            name: self.table.fill.get(Text(name)) or self.join.environ.get(variable, "").strip()
+            for name, variable in self.row.fill.items()
+        }
+        base, paths, missing = filled(endpoint.base, {**usual, **endpoint.paths}, holes)
+        if missing:
+            variable = self.row.fill[missing]
+            why = f"{variable} is not set: it names the {missing} (or say fill.{missing}, or give a base_url)"
+            return endpoint.base, usual, why
+        return base, paths, ""
 
     def _keys(self, endpoint: Endpoint) -> tuple[tuple[str, ...], tuple[Secret, ...], Auth]:
         """Variables, keys and how they are sent. A key that may be missing leaves no variable behind to be missed."""
@@ -358,29 +388,5 @@ class _One:
     def _models(self) -> dict[str, Model]:
         models = dict(self.row.models)
         for id, table in self.table.models.items():
-            models[id] = _described(models.get(id) or Model(id=id), table)
-        return models
-
-
-def _settings(table: ProviderTable | ModelTable) -> Settings:
-    """What a table says of how requests are sent."""
-    given = table.thinking
-    wish = ThinkingWish(enabled=given.enabled, budget=given.budget) if given is not None else None
-    return Settings(
-        max_output_tokens=table.max_output_tokens,
-        thinking=wish,
-        headers=tuple(table.headers.items()),
-        timeouts=Timeouts(**{f.name: getattr(table.timeouts, f.name) for f in attrs.fields(TimeoutsTable)}),
-    )
-
-
-def _described(model: Model, table: ModelTable) -> Model:
-    """A model as the catalogue has it, with what the file says of it on top."""
-    model = attrs.evolve(model, settings=_settings(table))
-    given = {field.name: getattr(table, field.name) for field in attrs.fields(Capabilities)}
-    can = attrs.evolve(model.capabilities, **{k: v for k, v in given.items() if v is not None})
-    if table.price is None:
-        return attrs.evolve(model, capabilities=can)
-    free = not (table.price.input or table.price.output)
-    price = None if free else Price(input=table.price.input, output=table.price.output)
-    return attrs.evolve(model, capabilities=can, price=price, free=free)
+            models[id] = described(models.get(id) or Model(id=id), table)
+        return {id: _ollama.windowed(model, self.table.num_ctx) for id, model in models.items()}

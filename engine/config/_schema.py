@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Literal
+from urllib.parse import quote
 
 import attrs
 
@@ -23,7 +24,7 @@ WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemi
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
 #: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "openai-responses", "rehearsal"})
+SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "openai-responses", "ollama", "rehearsal"})
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -80,6 +81,9 @@ class Settings:
     #: Not in the repr: a person may have put into one what no other should read.
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
     timeouts: Timeouts = Timeouts()
+    #: On Ollama's own wire: the window to load a model with, in tokens, and how long it is kept, in its own words.
+    num_ctx: int | None = None
+    keep_alive: str | int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -103,9 +107,9 @@ class Model:
 class Provider:
     """A configured upstream.
 
-    `url(path)` joins `base_url` and one of `paths` (keys: `messages`, `count_tokens`, `models`); a path that begins
-    with `http` is absolute. `unusable_because` is empty where requests may be sent. `named` tells a provider with a
-    table in the file from one that merely stands in the catalogue.
+    `url(path, model)` joins `base_url` and one of `paths` (keys: `messages`, `count_tokens`, `models`); a path that
+    begins with `http` is absolute, and any may hold a query and `{model}`. `unusable_because` is empty where requests may
+    be sent. `named` tells a provider with a table in the file from one that merely stands in the catalogue.
     """
 
     id: str
@@ -151,6 +155,8 @@ class Provider:
     responses_by_model: Mapping[str, ResponsesAccent] = MappingProxyType({})
     #: Globs of the models that may be asked without a key; None where a key, or none, serves all of them.
     open_models: tuple[str, ...] | None = None
+    #: What a model's name begins with -> the vendor before it, at a host whose ids are all `vendor/name`.
+    families: Mapping[str, str] = MappingProxyType({})
 
     @property
     def usable(self) -> bool:
@@ -183,14 +189,28 @@ class Provider:
         """This provider on the wire that this model is asked on."""
         return self.variants.get(self.wire_of(model), self) if self.variants else self
 
-    def url(self, path: str) -> str:
-        """The absolute address of one of `paths`. Raises KeyError for a path this provider does not have."""
-        found = self.paths[path]
+    def url(self, path: str, model: str = "") -> str:
+        """The absolute address of one of `paths`, for a model where the path names it.
+
+        A name is quoted as one segment, its slashes too. Raises KeyError for a path this provider does not have.
+        """
+        found = self.paths[path].replace("{model}", quote(model, safe=""))
         return found if found.startswith("http") else self.base_url.rstrip("/") + found
 
     def model(self, id: str) -> Model:
         """The catalogue's row, or one that knows nothing: a model without a row is sent as written."""
-        return self.models.get(id) or Model(id=id)
+        known = self.models.get(id)
+        return known if known is not None else Model(id=id, capabilities=Capabilities(context=self.settings.num_ctx))
+
+    def whole(self, model: str) -> str:
+        """The host's own id of a model that is named without its vendor; any other name as it is."""
+        if not self.families or "/" in model:
+            return model
+        known = [id for id in self.models if id.rpartition("/")[2] == model]
+        if len(known) == 1:
+            return known[0]
+        vendor = next((v for begins, v in self.families.items() if model.lower().startswith(begins)), "")
+        return f"{vendor}/{model}" if vendor else model
 
     def accent(self, model: str) -> Accent:
         """How this host wants chat completions for one of its models."""
@@ -216,6 +236,15 @@ class Provider:
         """The time limits for this model: its own, the provider's, the usual ones."""
         return self.model(model).settings.timeouts.over(self.settings.timeouts).over(DEFAULT_TIMEOUTS)
 
+    def num_ctx_for(self, model: str) -> int | None:
+        """The window to load this model with, in tokens; the model's own word stands."""
+        return self.model(model).settings.num_ctx or self.settings.num_ctx
+
+    def keep_alive_for(self, model: str) -> str | int | None:
+        """How long this model is kept loaded; the model's own word stands."""
+        own = self.model(model).settings.keep_alive
+        return own if own is not None else self.settings.keep_alive
+
     def configured_output(self, model: str) -> int | None:
         """The longest answer that the configuration lets be asked for, in tokens; the model's own word stands."""
         return self.model(model).settings.max_output_tokens or self.settings.max_output_tokens
@@ -224,6 +253,10 @@ class Provider:
         """The longest answer to ask for, in tokens: the least of what the configuration and the catalogue say."""
         said = (self.configured_output(model), self.model(model).capabilities.max_output)
         return min((tokens for tokens in said if tokens is not None), default=None)
+
+
+#: How the reason begins of a host that this version cannot be used with, whatever is set.
+NOT_SUPPORTED = "not supported: "
 
 
 def not_spoken(wire: Wire) -> str:
@@ -244,9 +277,11 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "random-signature": "signatures mean nothing and are not checked",
         "tool-results-as-text": "tool_result.content is safest as a string",
         "trailing-done": "a `data: [DONE]` may follow message_stop",
-        "truncates-silently": "a prompt beyond the window is cut without an error",
+        "truncates-silently": "a prompt beyond the window is cut, or answered as if nothing were wrong",
     }
 )
+#: Those among them that are the host's own, whichever wire it is asked on.
+WHATEVER_WIRE = frozenset(["truncates-silently"])
 
 
 @attrs.frozen(kw_only=True)
@@ -260,15 +295,24 @@ class Chain:
 
 @attrs.frozen(kw_only=True)
 class Route:
-    """A rule: incoming model name -> chain. `match` is a whole-string, case-insensitive glob."""
+    """A rule: incoming model name -> chain. `match` is a whole-string, case-insensitive glob.
+
+    `thinking` is False to ask all of the chain's candidates without it, True to let them whatever the environment says.
+    """
 
     match: str
     chain: str
     enabled: bool = True
+    thinking: bool | None = None
 
     @property
     def exact(self) -> bool:
         return not any(c in self.match for c in "*?[")
+
+    @property
+    def matches_all(self) -> bool:
+        """Whether every name matches: such a route is the default."""
+        return self.match != "" and not self.match.strip("*")
 
     def matches(self, name: str) -> bool:
         return fnmatchcase(name.lower(), self.match.lower())
@@ -321,7 +365,8 @@ def is_loopback(host: str) -> bool:
 class Config:
     """One snapshot. `providers` holds every known id, usable or not; `chains` holds the built-in `auto` as well.
 
-    `aliases` gives other names of providers, for addresses; everything else here is under their ids already.
+    `aliases` gives other names of providers, for addresses; everything else here is under their ids already. `listed` are
+    candidates that the environment names, for the picker. `thinking` is glob -> whether such names may think.
     """
 
     server: Server = Server()
@@ -330,6 +375,19 @@ class Config:
     routes: tuple[Route, ...]
     vendors: Mapping[str, str] = MappingProxyType({})
     aliases: Mapping[str, str] = MappingProxyType({})
+    listed: tuple[Candidate, ...] = ()
+    thinking: Mapping[str, bool] = MappingProxyType({})
     digest: str = ""
     warnings: tuple[str, ...] = ()
     file: str = ""
+
+    def thinks(self, name: str = "", route: Route | None = None) -> bool:
+        """Whether the candidates may think: by the route's own word, else the environment's for such a name.
+
+        Without a route the name was chosen explicitly, and only what the environment says of all names counts.
+        """
+        if route is None:
+            return self.thinking.get("*", True)
+        if route.thinking is not None:
+            return route.thinking
+        return next((on for glob, on in self.thinking.items() if fnmatchcase(name.lower(), glob)), True)

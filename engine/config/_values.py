@@ -17,37 +17,14 @@ import attrs
 from cattrs import Converter
 
 from engine.config import _file as shape
-from engine.config._base_url import is_proxy
+from engine.config._bad import Bad as Bad
+from engine.config._bad import reasons as reasons
+from engine.config._bad import unknown_key as unknown_key
+from engine.config._base_url import is_filling, is_proxy
 from engine.config._problems import Path, either, found, looks_secret, nearest
 from policies import SCOPES, Breaker, Policy, Scope, Unlimited, arguments, policy_class
 
 DAY_S = 86_400
-
-
-class Bad(Exception):
-    """A value that cannot be used: every reason, each with its path below the value."""
-
-    def __init__(self, *reasons: tuple[Path, str]) -> None:
-        self.reasons = reasons
-        super().__init__(*(text for _, text in reasons))
-
-    @classmethod
-    def expected(cls, what: str, value: Any, more: str = "") -> Bad:
-        return cls(((), f"expected {what}, got {found(value)}{more}"))
-
-
-def reasons(error: Exception, below: Path = ()) -> list[tuple[Path, str]]:
-    """What an exception from a hook has to say, each under its full path."""
-    if isinstance(error, Bad):
-        return [((*below, *path), text) for path, text in error.reasons]
-    text = str(error.args[0]) if error.args else type(error).__name__
-    return [(below, text)]
-
-
-def unknown_key(key: str, known: Iterable[str]) -> str:
-    """What to say of a key that a table does not have."""
-    known = list(known)
-    return f"unknown key{nearest(key, known)}; available: {', '.join(known)}"
 
 
 def number(lowest: float, highest: float, what: str, *, above: bool = False) -> Callable[[Any, Any], float]:
@@ -161,6 +138,23 @@ def base_url(value: Any, kind: Any = None) -> str:
     return value.rstrip("/")
 
 
+def _filling(value: Any, _: Any) -> str:
+    if type(value) is not str or not is_filling(value) or looks_secret(value):
+        raise Bad.expected("letters, digits and hyphens, such as 'my-resource'", value)
+    return value
+
+
+_DURATION = re.compile(r"-?(\d+(\.\d+)?(ns|us|ms|s|m|h))+")
+
+
+def _keep_alive(value: Any, _: Any) -> str | int:
+    if type(value) is int and -1 <= value < 2**31:
+        return value
+    if type(value) is str and len(value) <= 32 and _DURATION.fullmatch(value):
+        return value
+    raise Bad.expected("a duration such as '30m' or '24h', or a number of seconds (-1: for ever)", value)
+
+
 def _proxy_url(value: Any, _: Any) -> str:
     if type(value) is not str:
         raise Bad.expected("the address of a proxy", value)
@@ -269,6 +263,8 @@ def converter() -> Converter:
         shape.Bind: _bind,
         shape.BaseUrl: base_url,
         shape.ProxyUrl: _proxy_url,
+        shape.KeepAlive: _keep_alive,
+        shape.Filling: _filling,
         shape.HeaderName: _header_name,
         shape.HeaderValue: _header_value,
     }

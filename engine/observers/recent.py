@@ -74,6 +74,7 @@ class Recent:
         if record is None:
             return None
         told = _summary(record)
+        told["own_policies"] = list(record.accepted.policies)
         if record.planned is not None:
             told["plan"] = _plan(record.planned.plan)
             told["view"] = _view(record.planned.view)

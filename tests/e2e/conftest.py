@@ -16,6 +16,7 @@ _WIRES: Mapping[str, Wire] = {
     "hedgerow": "anthropic",
     "hedgerow-chat": "openai-chat",
     "hedgerow-responses": "openai-responses",
+    "hedgerow-ollama": "ollama",
 }
 
 
@@ -26,11 +27,11 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield running
 
 
-@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat", "hedgerow-responses"])
+@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat", "hedgerow-responses", "hedgerow-ollama"])
 async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[str]:
     """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it.
 
-    The proxy asks the upstream on Anthropic's wire, on chat completions or on Responses; where a test expects something
+    The proxy asks the upstream on Anthropic's wire or on another; where a test expects something
     else of these, `Exchange.wire` says which it was.
     """
     if request.param == "direct":

@@ -13,19 +13,21 @@ import attrs
 import trio
 
 from . import chat_asks, responses_asks
+from .ollama_asks import messages_of_ollama
 from .scripts import Ask
 from .wire import Wire
 
-#: The door of each wire, and how its bodies are read.
-_PATHS: Mapping[str, Wire] = {
+#: How the path of a request for inference ends, on which wire.
+_WIRES: Mapping[str, Wire] = {
     "/v1/messages": "anthropic",
     "/v1/chat/completions": "openai-chat",
     "/v1/responses": "openai-responses",
+    "/api/chat": "ollama",
 }
-_READ: Mapping[Wire, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "anthropic": lambda body: body,
+_AS_MESSAGES: Mapping[Wire, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     "openai-chat": chat_asks.as_messages,
     "openai-responses": responses_asks.as_messages,
+    "ollama": messages_of_ollama,
 }
 Ending = Literal["open", "finished", "client-left", "reset", "cut"]
 
@@ -56,21 +58,22 @@ class Exchange:
     @property
     def is_message(self) -> bool:
         """Whether this asked for inference (count_tokens does not)."""
-        return self.method == "POST" and self.path.endswith(tuple(_PATHS))
+        return self.method == "POST" and self.path.endswith(tuple(_WIRES))
 
     @property
     def wire(self) -> Wire:
         """On which wire it came."""
-        return next((wire for path, wire in _PATHS.items() if self.path.endswith(path)), "anthropic")
+        return next((wire for end, wire in _WIRES.items() if self.path.endswith(end)), "anthropic")
 
     @property
     def ask(self) -> Ask:
-        """What was asked, as the scripts see it. On OpenAI's wires this needs a body that was not refused."""
-        return Ask(_READ[self.wire](self.body), self.agent)
+        """What was asked, as the scripts see it. On all wires but Anthropic's this needs a body that was not refused."""
+        read = _AS_MESSAGES.get(self.wire)
+        return Ask(self.body if read is None else read(self.body), self.agent)
 
     @property
     def agent(self) -> str:
-        """The sub-agent's id, "" for the main conversation, and on other wires, where nobody is told."""
+        """The sub-agent's id, "" for the main conversation, and on the other wires, where nobody is told."""
         return self.headers.get("x-claude-code-agent-id", "")
 
     @property

@@ -68,7 +68,7 @@ class Due:
     @property
     def head(self) -> Head:
         """The head of a right answer."""
-        kind = "text/event-stream; charset=utf-8" if self.stream else "application/json"
+        kind = self.wire.stream_type if self.stream else "application/json"
         return Head(200, (("content-type", kind), (self.wire.id_header, f"req_{self.message.id}")))
 
     @property

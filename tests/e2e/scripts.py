@@ -12,6 +12,7 @@ request always gets the same answer, whichever upstream is asked, and a text tha
     [[run COMMAND]]        Bash, then say what came back, and whether as an error
     [[find TOOL]]          look a deferred tool up with ToolSearch, then say whether it is offered now
     [[look PNG]]           Read an image, then say what arrived
+    [[paper PDF]]          Read a PDF, then say the word in it that begins with `word-`, or that a file arrived
     [[images]]             say which images stand in the user's own message
     [[agent WORDS]]        one sub-agent, which is told to say WORDS
     [[recall]]             repeat the texts the assistant has said before in this conversation
@@ -170,6 +171,15 @@ def _look(ask: Ask, turn: Turn) -> tuple[Block, ...]:
     return (Text(f"I see {_listed(turn.results[0].images)}"),)
 
 
+def _paper(ask: Ask, turn: Turn) -> tuple[Block, ...]:
+    if not turn.results:
+        return (ToolUse("Read", {"file_path": turn.argument}),)
+    told = [part for role, part in _parts(ask.body) if role == "user"]
+    if found := re.search(r"word-\w+", json.dumps(told)):
+        return (Text(f"I read {found[0]}"),)
+    return (Text("I was given a file" if '"type": "document"' in json.dumps(told) else "I was given nothing"),)
+
+
 def _show(ask: Ask, turn: Turn) -> tuple[Block, ...]:
     return (Text(f"I see {_listed(ask.images())}"),)
 
@@ -201,6 +211,7 @@ _SCRIPTS: Mapping[str, Callable[[Ask, Turn], tuple[Block, ...]]] = {
     "images": _show,
     "look": _look,
     "loop": _loop,
+    "paper": _paper,
     "recall": _recall,
     "run": _run,
     "say": _say,

@@ -7,6 +7,7 @@ a small chat-completions host on loopback tells what arrived: which try was made
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +19,7 @@ import pytest
 import trio
 
 from tests.transports.faulty import Requests, hang
+from tests.transports.pdfs import pdf
 from tests.transports.test_proxied import forward, proxying, socks5
 
 from .proxy import running_proxy
@@ -226,3 +228,14 @@ async def test_a_provider_behind_a_proxy_is_asked_through_it(how: Any, scheme: s
     )
     assert shown["providers"]["gw"]["proxy"] == f"{scheme}://127.0.0.1:{port}"
     assert "secret-of-the-way" not in printed + json.dumps(shown)
+
+
+async def test_a_pdf_is_read_for_a_host_that_takes_no_files() -> None:
+    """Its text stands where it stood, in the second turn as in the first."""
+    source = {"type": "base64", "media_type": "application/pdf", "data": b64encode(pdf("The answer is 42")).decode()}
+    paper = {"type": "document", "title": "answer.pdf", "source": source}
+    asked = [{"role": "user", "content": [paper, {"type": "text", "text": "What is the answer?"}]}]
+    async with hosting(lambda _: said("42")) as host, running_proxy(configured(host.port)) as proxy:
+        assert [text_of(await turn(proxy.base_url, messages=asked)) for _ in range(2)] == ["42", "42"]
+    expected = "[document 'answer.pdf']\n[page 1]\nThe answer is 42\n\nWhat is the answer?"
+    assert [body["messages"][-1]["content"] for body in host.bodies] == [expected, expected]

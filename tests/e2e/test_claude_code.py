@@ -14,6 +14,8 @@ from itertools import pairwise
 import pytest
 import trio
 
+from tests.transports.pdfs import pdf
+
 from .claude import ClaudeAt, ClaudeCode, Run, assert_clean, files_of, run_together
 from .exchange import endings
 from .proxy import pair, running_proxy
@@ -66,8 +68,8 @@ async def test_a_turn_with_json_output(claude_at: ClaudeAt, door: str) -> None:
 async def test_thinking_and_its_signature_come_back_whole(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
     """The second turn sends the first one's thinking block back, with the signature unharmed.
 
-    Chat completions have no signatures: there the client gets the proxy's own, and the upstream gets no thinking back. In
-    Responses the proxy's own holds what the upstream has encrypted, and brings it back.
+    The other wires have no signatures: there the client gets the proxy's own, and the upstream gets no thinking back.
+    In Responses the proxy's own holds what the upstream has encrypted, and brings it back.
     """
     claude = claude_at(door)
     first = await claude.run("[[think forty two]]")
@@ -78,7 +80,7 @@ async def test_thinking_and_its_signature_come_back_whole(claude_at: ClaudeAt, d
     ours, _, state = signature.rpartition(".")
     assert (signature == SIGNATURE) is (wire == "anthropic")
     assert wire == "anthropic" or (ours, bool(state)) == ("hedgerow.only/claude-sonnet-5-5", wire == "openai-responses")
-    assert upstream.asked[-1].signatures == ([] if wire == "openai-chat" else [SIGNATURE])
+    assert upstream.asked[-1].signatures == ([SIGNATURE] if wire in ("anthropic", "openai-responses") else [])
 
 
 async def test_a_tool_loop_runs_its_side_effect_exactly_once(
@@ -112,6 +114,17 @@ async def test_an_image_that_was_read_arrives(claude_at: ClaudeAt, door: str) ->
     assert run.text.startswith("I see image/"), str(run)
 
 
+async def test_a_pdf_that_was_read_arrives(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
+    """As a file where its host takes files, else as the text in it; and again with the next turn."""
+    claude = claude_at(door)
+    paper = claude.home / "report.pdf"
+    paper.write_bytes(pdf("The first page", "The secret is word-pineapple"))
+    first = await claude.run(f"[[paper {paper}]]")
+    chat = upstream.asked[0].wire == "openai-chat"
+    assert_clean(first, "I read word-pineapple" if chat else "I was given a file")
+    assert_clean(await claude.run("[[say on]]", resume=first.session), "on")
+
+
 async def test_a_resumed_session_remembers(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
     """`--resume` sends the history under the same session id, which a provider of another wire is not told."""
     claude = claude_at(door)
@@ -120,7 +133,7 @@ async def test_a_resumed_session_remembers(claude_at: ClaudeAt, door: str, upstr
     assert_clean(second, "I said: pineapple")
     assert second.session == first.session
     ids = {exchange.headers.get("x-claude-code-session-id") for exchange in upstream.asked}
-    assert len(ids - {None}) == 1 if upstream.asked[0].wire == "anthropic" else ids == {None}
+    assert ids == {None} if upstream.asked[0].wire != "anthropic" else len(ids - {None}) == 1
 
 
 async def test_four_sessions_at_once_do_not_mix(claude_at: ClaudeAt, door: str) -> None:
@@ -139,18 +152,18 @@ async def test_a_sub_agent_answers_its_parent(claude_at: ClaudeAt, door: str, up
     """The agent's own request is marked with its id, where the wire has a place for it; its words reach the parent."""
     run = await claude_at(door).run("[[agent pineapple]]")
     assert run.is_clean, str(run)
-    other = upstream.asked[0].wire != "anthropic"
-    assert ("\n  pineapple\n" if other else "sub-agent: pineapple") in run.text, str(run)
+    foreign = upstream.asked[0].wire != "anthropic"
+    assert ("\n  pineapple\n" if foreign else "sub-agent: pineapple") in run.text, str(run)
     assert [exchange.ask.turn().name for exchange in upstream.asked] == ["agent", "say", "agent"]
-    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, not other, False]
+    assert [bool(exchange.agent) for exchange in upstream.asked] == [False, not foreign, False]
 
 
 async def test_a_command_that_fails_is_told_as_an_error(claude_at: ClaudeAt, door: str, upstream: Upstream) -> None:
     """By a field, or by its text where the wire has no such field."""
     run = await claude_at(door).run("[[run echo deep trouble >&2; exit 3]]")
     assert run.is_clean, str(run)
-    other = upstream.asked[0].wire != "anthropic"
-    assert run.text.startswith("It ran: Error: Exit code 3" if other else "It failed: Exit code 3"), str(run)
+    foreign = upstream.asked[0].wire != "anthropic"
+    assert run.text.startswith("It ran: Error: Exit code 3" if foreign else "It failed: Exit code 3"), str(run)
     assert "deep trouble" in run.text
 
 
@@ -170,6 +183,8 @@ async def test_a_deferred_tool_is_found_and_offered(claude_at: ClaudeAt, door: s
         *((fault, "anthropic", "openai-chat") for fault in ("500", "reset", "hollow")),
         *((fault, "openai-responses", "anthropic") for fault in BEFORE_CONTENT[1::2]),
         *((fault, "openai-responses", "openai-responses") for fault in ("error-event", "hollow")),
+        *((fault, "ollama", "anthropic") for fault in BEFORE_CONTENT[::3]),
+        *((fault, "openai-chat", "ollama") for fault in BEFORE_CONTENT[1::3]),
     ],
 )
 async def test_a_candidate_that_fails_before_content_is_invisible(
@@ -193,6 +208,8 @@ async def test_a_candidate_that_fails_before_content_is_invisible(
         *((fault, "anthropic", "openai-chat") for fault in ("500", "hollow")),
         *((fault, "openai-chat", "openai-chat") for fault in ("reset",)),
         *((fault, "openai-responses", "openai-responses") for fault in ("error-event",)),
+        *((fault, "ollama", "anthropic") for fault in ("error-event",)),
+        *((fault, "ollama", "ollama") for fault in ("hollow",)),
     ],
 )
 async def test_a_tool_loop_over_a_failing_candidate_runs_once(
@@ -216,6 +233,7 @@ async def test_a_tool_loop_over_a_failing_candidate_runs_once(
         *((fault, ["openai-chat", "anthropic"]) for fault in ("cut-text", "error-midway")),
         *((fault, ["openai-chat"] * 2) for fault in ("reset-text",)),
         *((fault, ["openai-responses", "anthropic"]) for fault in ("cut-text",)),
+        *((fault, ["ollama", "anthropic"]) for fault in ("cut-text", "error-midway")),
     ],
 )
 async def test_a_text_that_breaks_off_is_never_shown_as_whole(
@@ -242,6 +260,7 @@ async def test_a_text_that_breaks_off_is_never_shown_as_whole(
         ("cut-tool", ["openai-chat", "anthropic"]),
         ("reset-tool", ["openai-chat", "openai-chat"]),
         ("cut-tool", ["openai-responses", "anthropic"]),
+        ("cut-tool", ["ollama", "anthropic"]),
     ],
 )
 async def test_half_a_tool_call_is_neither_run_nor_lost(claude_at: ClaudeAt, fault: str, wires: list[Wire]) -> None:

@@ -1,4 +1,4 @@
-"""Every recorded answer, on either wire, comes through the real proxy with its meaning unharmed.
+"""Every recorded answer, on whichever wire, comes through the real proxy with its meaning unharmed.
 
 The recordings and the checker stand beside the repository, not in it: the checker knows what a right reader finds in
 each recording, and asks the proxy for it. The network framing of the upstream is varied, because a recording keeps no
@@ -53,6 +53,7 @@ _AT_CHECKER: Mapping[Wire, str] = {
     "anthropic": "anthropic-messages",
     "openai-chat": "openai-chat",
     "openai-responses": "openai-responses",
+    "ollama": "ollama-chat",
 }
 
 
@@ -61,8 +62,11 @@ _AT_CHECKER: Mapping[Wire, str] = {
     ("wire", "chunk"),
     [
         *(("anthropic", chunk) for chunk in ("event", "1", "1400")),
-        *(("openai-chat", chunk) for chunk in ("event", "1", "7", "1400")),
-        *(("openai-responses", chunk) for chunk in ("event", "1", "7", "1400")),
+        *(
+            (wire, chunk)
+            for wire in ("openai-chat", "openai-responses", "ollama")
+            for chunk in ("event", "1", "7", "1400")
+        ),
     ],
 )
 async def test_recorded_answers_keep_their_meaning(

@@ -99,7 +99,7 @@ async def test_a_tool_call_and_its_result(client: Any, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["streamed", "whole"])
 async def test_thinking_keeps_its_signature(client: Any, upstream: Upstream, way: str) -> None:
-    """A thinking block with text and signature, before the answer; over other wires the signature is the proxy's."""
+    """A thinking block with text and signature, before the answer; over the other wires the signature is the proxy's."""
     thinking = {"type": "enabled", "budget_tokens": 1024}
     if way == "streamed":
         messages = [{"role": "user", "content": "[[think forty two]]"}]
@@ -110,7 +110,7 @@ async def test_thinking_keeps_its_signature(client: Any, upstream: Upstream, way
     assert first.thinking.startswith("The user wants")
     ours = f"hedgerow.only/{MODEL}."
     wire = upstream.asked[0].wire
-    mine = {"anthropic": SIGNATURE, "openai-chat": ours}.get(wire)
+    mine = {"anthropic": SIGNATURE, "openai-chat": ours, "ollama": ours}.get(wire)
     assert first.signature == mine if mine else len(first.signature) > len(ours)
     assert first.signature.startswith(ours) is (wire != "anthropic")
     assert second.text == "forty two"
@@ -155,6 +155,10 @@ async def test_everything_that_can_be_asked_for_is_asked_in_the_wires_own_words(
             "parallel_tool_calls": False,
             "temperature": 0.5,
         }
+    elif asked.wire == "ollama":
+        options_sent = {"num_predict": 200, "temperature": 0.5, "top_k": 40, "stop": ["a", "b", "c", "d", "e"]}
+        assert asked.body["options"] == options_sent
+        assert asked.body["messages"][0]["content"] == "Be brief.\n\nAnswer by calling one of the tools."
     if asked.wire == "openai-responses":
         assert {name: asked.body[name] for name in ("tool_choice", "parallel_tool_calls", "temperature", "store")} == {
             "tool_choice": "required",
@@ -188,6 +192,10 @@ async def test_models_are_listed(client: Any, door: str, upstream: Upstream) -> 
         assert ids == list(MODELS)
     else:
         assert f"anthropic/only/{MODEL}" in ids
+        paged = [model.id for model in await in_thread(lambda: list(client.models.list(limit=1)))]
+        assert paged == ids
+        one = await in_thread(partial(client.models.retrieve, f"anthropic/only/{MODEL}"))
+        assert one.display_name == "Claude Sonnet 5.5 \u00b7 only"
         assert all("claude" in name.lower() or "anthropic" in name.lower() for name in ids)
 
 

@@ -1,4 +1,4 @@
-"""A scripted provider on a loopback port, on three wires, which remembers how every exchange went.
+"""A scripted provider on a loopback port, on every wire, which remembers how every exchange went.
 
 A mock inside the client's process would prove nothing about sockets: whether a loser's connection is really closed, and
 when, is only visible from the other end of it. So this is a server of its own (h11 over a Trio stream) that watches its
@@ -9,15 +9,17 @@ socket while it answers: an `Exchange` says when the request came, what was sent
 What it says is in `scripts`, how it fails in `faults`. A fault is chosen by URL prefix (`/reset/v1/messages`), else by
 the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own `fault`. `GET /log` returns the log.
 
-The path says the wire: `/v1/messages`, `/v1/chat/completions` or `/v1/responses`. Whatever its own wire has no place for it
-refuses, with 422 on the latter two (`openai_rules`, `responses_rules`), with Anthropic's 400 for thinking that somebody else
-signed; and since a proxy may get over a refusal unseen, `serving` fails the test afterwards.
+The path says the wire: `/v1/messages`, `/v1/chat/completions`, `/v1/responses` or `/api/chat`. Whatever its own wire has no
+place for it refuses, with 422 on OpenAI's (`openai_rules`, `responses_rules`), with 400 on Ollama's (`ollama_rules`), with
+Anthropic's 400 for thinking that somebody else signed; and since a proxy may get over a refusal unseen, `serving` fails the
+test afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -36,6 +38,8 @@ from .errors import lone_errors_bare
 from .exchange import Exchange as Exchange
 from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse, refusal
 from .forms import head_breaches
+from .ollama_rules import ollama_breaches
+from .ollama_wire import OLLAMA
 from .responses_wire import RESPONSES
 from .scripts import answer
 from .wire import ANTHROPIC, Rendering, Wire, forged, make_message
@@ -47,8 +51,14 @@ _CHECKS: Mapping[Wire, Callable[[Any], list[str]]] = {
     "anthropic": forged,
     "openai-chat": openai_rules.breaches,
     "openai-responses": responses_rules.breaches,
+    "ollama": ollama_breaches,
 }
-_RENDERINGS: Mapping[Wire, Rendering] = {"anthropic": ANTHROPIC, "openai-chat": CHAT, "openai-responses": RESPONSES}
+_RENDERINGS: Mapping[Wire, Rendering] = {
+    "anthropic": ANTHROPIC,
+    "openai-chat": CHAT,
+    "openai-responses": RESPONSES,
+    "ollama": OLLAMA,
+}
 
 
 @attrs.define(eq=False)
@@ -112,7 +122,7 @@ class Upstream:
         await connection.answer(exchange, self._answer(exchange, len(body)))
 
     def _fault_for(self, path: str, model: str) -> str:
-        prefix, suffix = path.partition("/v1/")[0].strip("/"), model.rpartition("@")[2]
+        prefix, suffix = re.split("/(?:v1|api)/", path)[0].strip("/"), model.rpartition("@")[2]
         return next((text for text in (prefix, suffix) if is_fault(text)), self.fault)
 
     def _answer(self, exchange: Exchange, size: int) -> Iterator[Action]:
@@ -133,14 +143,16 @@ class Upstream:
         blocks = () if exchange.refused else answer(exchange.ask)
         message = make_message(f"{self.name}{exchange.number}", str(exchange.body.get("model")), blocks, size // 4)
         if exchange.refused:
-            return refusal(400 if rendering is ANTHROPIC else 422, "; ".join(exchange.refused), message, rendering)
+            status = 422 if rendering in (CHAT, RESPONSES) else 400
+            return refusal(status, "; ".join(exchange.refused), message, rendering)
         if rendering is CHAT:
             counted = bool((exchange.body.get("stream_options") or {}).get("include_usage"))
             message = attrs.evolve(message, counted=counted)
         if rendering is RESPONSES:
             encrypted = "reasoning.encrypted_content" in exchange.body.get("include", ())
             message = attrs.evolve(message, encrypted=encrypted)
-        return actions(exchange.fault, message, rendering, stream=bool(exchange.body.get("stream")))
+        streams = exchange.body.get("stream", rendering is OLLAMA)
+        return actions(exchange.fault, message, rendering, stream=bool(streams))
 
 
 @asynccontextmanager
@@ -288,7 +300,7 @@ async def _main(port: int, fault: str, say: Callable[[str], None]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A scripted provider on loopback, on three wires.")
+    parser = argparse.ArgumentParser(description="A scripted provider on loopback, on every wire.")
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--fault", default="", help="how every answer fails, e.g. 429 or silence:30")
     options = parser.parse_args()

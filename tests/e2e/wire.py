@@ -44,7 +44,7 @@ class ToolUse:
 
 
 Block = Text | Thinking | ToolUse
-Wire = Literal["anthropic", "openai-chat", "openai-responses"]
+Wire = Literal["anthropic", "openai-chat", "openai-responses", "ollama"]
 
 
 @attrs.frozen
@@ -91,6 +91,7 @@ class Rendering:
     text_mark: bytes
     tool_mark: bytes
     id_header: str
+    stream_type: str = "text/event-stream; charset=utf-8"
 
 
 def make_message(number: str, model: str, blocks: Sequence[Block], input_tokens: int) -> Message:

@@ -13,7 +13,7 @@ POLICIES = ", ".join(KINDS)
 SECTIONS = "server, providers, chains, routes, vendors"
 PROVIDER = (
     "name, wire, base_url, region, keys_env, key_env, auth, enabled, scope, breaker, headers, open_lists, text_calls, like, "
-    "public_key, proxy, proxy_env, websocket, max_output_tokens, thinking, timeouts, models"
+    "public_key, proxy, proxy_env, websocket, max_output_tokens, thinking, timeouts, num_ctx, keep_alive, fill, models"
 )
 WIRES = "'anthropic', 'openai-chat', 'openai-responses', 'gemini', 'ollama', 'zed' or 'rehearsal'"
 OWN = (
@@ -322,7 +322,7 @@ ROUTES = [
     ),
     (
         '[[routes]]\nmatch = "*"\nchain = "auto"\n[[routes]]\nmatch = "*"\nchain = "auto"\nenabld = true',
-        "c.toml:7: routes[1].enabld: unknown key (did you mean 'enabled'?); available: match, chain, enabled",
+        "c.toml:7: routes[1].enabld: unknown key (did you mean 'enabled'?); available: match, chain, enabled, thinking",
     ),
     ("vendors = 1", "c.toml:1: vendors: expected a table of vendor = 'provider', got 1"),
     ("[vendors]\nqwen = 1", "c.toml:2: vendors.qwen: expected a string, got 1"),

@@ -94,7 +94,7 @@ class TestUsable:
                 "cloud",
                 "",
                 {"CLOUD_KEY": "k"},
-                "CLOUD_RESOURCE is not set: it names the resource (or give a base_url)",
+                "CLOUD_RESOURCE is not set: it names the resource (or say fill.resource, or give a base_url)",
             ),
             ("cloud", "", {"CLOUD_KEY": "k", "CLOUD_RESOURCE": "mine"}, ""),
             ("cloud", '[providers.cloud]\nbase_url = "https://x.example"', {"CLOUD_KEY": "k"}, ""),
@@ -307,13 +307,14 @@ class TestProviderTable:
     def test_models_of_the_file_lie_over_those_of_the_catalogue(self) -> None:
         """Field by field; a price of nothing is free."""
         text = "[providers.paid.models]\npaid-coder = { context = 5, images = true }\n"
-        text += "new = { tools = false, price = { input = 0, output = 0.0 } }\nthird = { price = { input = 1, output = 2 } }"
+        text += "new = { tools = false, price = { input = 0, output = 0.0 } }\n"
+        text += "third = { price = { input = 1, output = 2, cache_read = 0.1 } }"
         models = provider("paid", text).models
         assert models["paid-coder"].capabilities.context == 5
         assert models["paid-coder"].capabilities.tools is True
         assert models["paid-coder"].price == PAID.price
         assert (models["new"].free, models["new"].price) == (True, None)
-        assert models["third"].price == Price(input=1, output=2)
+        assert models["third"].price == Price(input=1, output=2, cache_read=0.1)
         assert provider("free").models == {FREE.id: FREE}
 
     def test_the_rest_of_a_table_arrives(self) -> None:

@@ -12,7 +12,7 @@ from engine import AttemptEnded, Learned, LessonLearned
 from engine._attempt import MAX_REPAIRS, MAX_TRIES
 from engine._lessons import KEPT, LessonBook
 from engine.config import Model
-from engine.testing import Scenario, answer, failing, provider, script
+from engine.testing import Scenario, answer, failing, head, provider, script, tail
 from policies import Candidate, Capabilities, FailureKind, RequireCapability, SilentSkip
 from tests.engine.stage import MakeScenario, refusal_of
 
@@ -183,6 +183,30 @@ async def test_no_room_anywhere_is_worded_so_that_the_client_compacts(
     assert told.message.startswith("prompt is too long: ")
     assert told.message.endswith(" tokens > 2 maximum")
     assert it.asked == []
+
+
+async def test_an_answer_that_is_at_the_end_of_its_window_before_it_begins_was_too_long(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """Some hosts say it in no other way: a bigger window is asked, and where there is none the client compacts."""
+    full = script([head(), *tail("model_context_window_exceeded")])
+    windows = {"a": sized("a", 50_000), "b": sized("b", 50_000), "c": sized("c", 90_000)}
+    it = scenario({"a": full, "b": script(answer("b")), "c": script(answer("c"))}, providers=windows)
+    assert (await it.serve()).said == "c"
+    it = scenario({"a": full}, providers={"a": windows["a"]})
+    assert refusal_of(await it.serve()).message == "prompt is too long: 50001 tokens > 50000 maximum"
+
+
+async def test_a_filter_sends_the_request_on_and_is_told_where_everybody_has_one(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """It is the host's own, and no fault of its health."""
+    filtered = script(asking=[failing(FailureKind.FILTERED, status=400)])
+    it = scenario({"a": filtered, "b": script(answer("b"))})
+    assert (await it.serve()).said == "b"
+    assert not it.events(AttemptEnded)[0].counts
+    told = refusal_of(await scenario({"a": filtered, "b": filtered}).serve())
+    assert (told.status, told.type, told.retry_after_s) == (400, "invalid_request_error", None)
 
 
 def test_lessons_add_up() -> None:

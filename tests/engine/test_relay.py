@@ -201,7 +201,7 @@ class TestCommitting:
 
     @pytest.mark.parametrize(
         ("reason", "meant"),
-        [("refusal", True), ("stop_sequence", True), ("pause_turn", True), ("model_context_window_exceeded", True),
+        [("refusal", True), ("stop_sequence", True), ("pause_turn", True), ("model_context_window_exceeded", False),
          ("end_turn", False), ("max_tokens", False), ("tool_use", False)],
     )  # fmt: skip
     def test_an_empty_message_may_be_meant(self, reason: str, meant: bool) -> None:

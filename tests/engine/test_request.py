@@ -191,3 +191,12 @@ class TestNeed:
         """A size class is all that is asked for."""
         raw = body(messages=[{"role": "user", "content": "x" * 40_000}])
         assert need_of(parse(raw), raw).input_tokens == len(raw) // 4
+
+    def test_a_document_of_text_counts_for_what_it_says(self) -> None:
+        """Its words are read like any others, unlike the bytes of a file."""
+        sizes = []
+        for type in ("base64", "text"):
+            block = {"type": "document", "source": {"type": type, "data": "A" * 40_000}}
+            body = {"messages": [{"role": "user", "content": [block]}]}
+            sizes.append(need_of(body, orjson.dumps(body)).input_tokens)
+        assert sizes[1] - sizes[0] == pytest.approx(10_000, abs=5)

@@ -8,6 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine._events import AttemptEnded, PlanMade, RequestAccepted
+from engine._names import Named
 from engine._stream import StreamEvent
 from engine.testing import (
     HANG,
@@ -75,7 +76,7 @@ async def test_a_name_that_leads_nowhere_is_a_404_and_no_request(
 ) -> None:
     """Nothing was accepted, so nothing is counted."""
     it = scenario({"a": script(answer("a"))})
-    reply = await it.serve(attrs.evolve(it.request(), forced="nobody/m"))
+    reply = await it.serve(attrs.evolve(it.request(), above=Named("nobody/m", "address")))
     refusal = refusal_of(reply)
     assert (refusal.status, refusal.type) == (404, "not_found_error")
     assert it.log == []

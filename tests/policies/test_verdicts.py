@@ -25,6 +25,7 @@ EXPECTED = {
     "no room for the answer": ("bigger window", False, False, "nothing", "lowered cap"),
     "max_tokens too high": ("next step", False, False, "nothing", "lowered cap"),
     "field not supported": ("next step", False, False, "nothing", "without the field"),
+    "refused by a filter": ("next step", False, False, "nothing", "nothing"),
     "bad request": ("stop", False, False, "nothing", "nothing"),
     "model not found": ("next step", False, False, "candidate", "nothing"),
     "deadline of the turn": ("stop", False, False, "nothing", "nothing"),

@@ -42,6 +42,7 @@ TABLE: list[tuple[dict[str, str], Admission]] = [
     ({"authorization": f"Bearer {TOKEN}:zen/org/m:free"}, Admission(True, "zen/org/m:free")),
     ({"x_api_key": f"{TOKEN}:unheard/of"}, Admission(True, "unheard/of")),
     ({"x_api_key": f"{TOKEN}:"}, OUT),
+    ({"x_api_key": TOKEN, "authorization": f"Bearer {TOKEN}:zen/glm"}, Admission(True, "zen/glm")),
     # Wrong.
     ({}, OUT),
     ({"x_api_key": ""}, OUT),
@@ -76,6 +77,8 @@ def test_with_a_token_only_those_who_have_it_come_in(given: dict[str, str], admi
         ({"x_api_key": "sk:ant:1"}, None),
         ({"x_api_key": "anything:unheard/of"}, None),
         ({"x_api_key": "anything:zen"}, None),
+        ({"x_api_key": "anything:auto"}, "auto"),
+        ({"x_api_key": "anything:anthropic/zen/glm"}, "anthropic/zen/glm"),
         ({"x_api_key": "plain", "authorization": "Bearer x:zen/glm"}, "zen/glm"),
     ],
 )
@@ -122,3 +125,10 @@ def test_our_own_token_is_shown_to_nobody(given: dict[str, str], left: list[str]
     """A client's other credential may be meant for a provider that is to have it."""
     assert [name.decode() for name, _ in without_ours(headers(**given), config())] == left
     assert len(without_ours(headers(**given), config(None))) == len(given)
+
+
+def test_without_a_token_a_credential_goes_on_without_the_name_behind_it() -> None:
+    """It is the client's own, for its provider, which would refuse it with a name in it."""
+    given = headers(x_api_key="sk-ant-1:zen/glm", authorization="Bearer a:b", x_other="x:zen/glm")
+    expected = headers(x_api_key="sk-ant-1", authorization="Bearer a:b", x_other="x:zen/glm")
+    assert without_ours(given, config(None)) == expected

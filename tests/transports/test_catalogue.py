@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -58,7 +59,9 @@ def test_a_row_can_be_used_or_says_why_not(row: Listing) -> None:
     """A hosted provider has a variable for its key; placeholders are filled; quirks are known words."""
     assert row.local or row.env or row.unsupported or row.id == "zed"
     assert all(re.fullmatch(r"[A-Z][A-Z0-9_]+", v) for v in (*row.env, *row.base_url_env, *row.fill.values()))
-    holes = {hole for endpoint in row.wires.values() for hole in re.findall(r"\{(\w+)\}", endpoint.base)}
+    endpoints = [endpoint for wires in (row.wires, *row.regions.values()) for endpoint in wires.values()]
+    addresses = [text for endpoint in endpoints for text in (endpoint.base, *endpoint.paths.values())]
+    holes = {hole for text in addresses for hole in re.findall(r"\{(\w+)\}", text)} - {"model"}
     assert row.unsupported or holes == row.fill.keys()
     assert row.quirks <= QUIRKS.keys()
     assert row.auth_by_env.keys() <= set(row.env)
@@ -73,6 +76,39 @@ def test_a_default_is_a_model_with_a_row(row: Listing) -> None:
         assert (model.capabilities.context or 0) >= 100_000
 
 
+@each_row
+def test_a_list_of_models_at_another_door_is_the_chat_doors(row: Listing) -> None:
+    """Where a wire has no list of its own, its row gives the address of the list that takes a bearer, whole."""
+    for wires in (row.wires, *row.regions.values()):
+        for endpoint in wires.values():
+            elsewhere = endpoint.paths.get("models", "")
+            if elsewhere.startswith("http") and not row.unsupported:
+                chat = wires["openai-chat"]
+                assert (elsewhere, chat.auth) == (f"{chat.base}/models", "bearer")
+
+
+@each_row
+def test_numbers_make_sense(row: Listing) -> None:
+    """An answer fits into its window, what is read from a cache costs no more than what is not, and free is free."""
+    for model in row.models.values():
+        can, price = model.capabilities, model.price
+        assert can.context is None or can.context >= 100_000, model.id
+        assert can.max_output is None or can.context is None or 4_096 <= can.max_output <= can.context, model.id
+        assert not (model.free and price)
+        if price is not None:
+            assert 0 < price.input <= price.output, model.id
+            assert price.cache_read is None or price.cache_read <= price.input, model.id
+            assert not price.cache_write or price.cache_write >= (price.cache_read or 0), model.id
+
+
+def test_what_reaches_each_wire() -> None:
+    """Hosts for every wire that there is a dialect for, now or later, so that none of them is without a provider."""
+    reached = {wire: [row.id for row in REAL if wire in row.wires and not row.unsupported] for wire in WIRES}
+    assert {wire for wire, rows in reached.items() if not rows} == {"rehearsal"}
+    assert reached["gemini"] == ["cliproxyapi", "zen", "gemini"]
+    assert reached["ollama"] == ["ollama", "ollama_cloud"]
+
+
 def test_whoever_has_models_has_a_default() -> None:
     """Otherwise a key for it would be of no use to the built-in chain."""
     assert [row.id for row in REAL if row.models and row.default is None] == []
@@ -83,13 +119,13 @@ def test_model_lines_are_read_column_by_column() -> None:
     assert CATALOGUE.providers["anthropic"].models["claude-haiku-4-5"] == Model(
         id="claude-haiku-4-5",
         capabilities=Capabilities(context=200_000, max_output=64_000, tools=True, images=True, documents=True),
-        price=Price(input=1, output=5),
+        price=Price(input=1, output=5, cache_read=0.1, cache_write=1.25),
         thinking=Thinking(budget=True),
     )
     free = CATALOGUE.providers["zen"].models["big-pickle"]
     assert (free.free, free.price, free.capabilities.images) == (True, None, False)
     unknown = CATALOGUE.providers["deepseek"].models["deepseek-flash"]
-    assert (unknown.capabilities.documents, unknown.price) == (None, Price(input=0.15, output=0.6))
+    assert (unknown.capabilities.documents, unknown.price) == (None, Price(input=0.15, output=0.6, cache_read=0.003))
     assert CATALOGUE.providers["openai"].models["gpt-5.5"].capabilities.context == 922_000
 
 
@@ -98,12 +134,13 @@ def test_the_catalogue_holds_what_the_design_counts_on() -> None:
     rows = CATALOGUE.providers
     assert rows["zen"].scope == Unlimited()
     assert rows["nvidia_nim"].scope == Window(requests=40, per_s=60, concurrency=5)
-    assert [row.id for row in REAL if row.open_lists] == ["anthropic"]
+    assert [row.id for row in REAL if row.open_lists] == ["anthropic", "foundry"]
     assert {"redacted_thinking", "document", "mcp_servers"} <= rows["deepseek"].drop
     assert {"anthropic", "huggingface", "github_models", "bedrock"} <= {row.id for row in ROWS if row.only_named}
     assert CATALOGUE.shared() == {
         "opencode_go": ("OPENCODE_API_KEY", "zen"),
         "kimi_code": ("KIMI_API_KEY", "kimi"),
+        "ollama_cloud": ("OLLAMA_API_KEY", "ollama"),
     }
     assert {row.id for row in ROWS if row.unsupported} == {"github_models", "github_copilot", "bedrock", "vertex"}
 
@@ -159,9 +196,33 @@ def test_a_host_with_a_wire_for_each_model_is_asked_on_it(id: str, model: str, w
     assert provider.unusable_for("gemini-3-pro") == ("" if spoken else "its wire gemini is not spoken by this version")
 
 
+PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text("utf-8")
+
+
+@each_row
+def test_a_row_stands_in_the_documentation(row: Listing) -> None:
+    """By its id; with its variables and regions, where it can be used and a key is needed."""
+    said = [row.id]
+    if not (row.unsupported or row.local):
+        said += [*row.env, *row.regions, *row.fill.values()]
+    said = [word for word in said if word != "ANTHROPIC_FOUNDRY_API_KEY"]  # azure's key under another name
+    assert [word for word in said if f"`{word}`" not in PAGE] == []
+
+
 def test_the_catalogue_is_a_value() -> None:
     """Each reading is a new one, equal to the last, so a test may have its own."""
     again = load_catalogue()
     assert again == CATALOGUE
     assert again is not CATALOGUE
     assert isinstance(again, Catalogue)
+
+
+def test_a_model_of_nvidias_may_be_named_without_its_vendor() -> None:
+    """Each of them comes to its own id, and so does one that the catalogue does not have, by its family."""
+    made = load("", file="c.toml", catalogue=CATALOGUE, environ={}).providers["nvidia_nim"]
+    assert made.models
+    assert {made.whole(id.rpartition("/")[2]) for id in made.models} == set(made.models)
+    assert made.whole("glm-9") == "z-ai/glm-9"
+    assert made.whole("deepseek-v9") == "deepseek-ai/deepseek-v9"
+    assert made.whole("unheard-of") == "unheard-of"
+    assert all("/" in id for id in made.models)

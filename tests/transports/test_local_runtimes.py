@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from engine.config import Provider
-from transports._local import MAX_BYTES, PATIENCE_S, answering, models_in
+from transports._local import MAX_BYTES, PATIENCE_S, answering, names_in
 
 
 @attrs.define(eq=False)
@@ -60,7 +60,7 @@ def runtime(id: str, port: int, *, local: bool = True, path: str | None = "/v1/m
 )
 def test_a_list_of_models_is_told_from_anything_else(listed: Any, names: list[str] | None) -> None:
     """Ports 8000 and 8080 belong to every web project."""
-    assert models_in(listed) == names
+    assert names_in(listed) == names
 
 
 async def test_those_that_answer_are_found() -> None:

@@ -389,3 +389,32 @@ class TestReduced:
         _outgoing.body(asked)
         reduced(asked.request.body, frozenset({"tool_use"}), frozenset({"tool-results-as-text"}))
         assert asked.request.body == before == RICH
+
+
+def test_marks_for_a_cache_go_only_where_they_are_known() -> None:
+    """A host whose row drops them sees none: not in the system, nor on tools, nor in what came out of a tool."""
+    mark = {"cache_control": {"type": "ephemeral"}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "x", **mark}], **mark}
+    marked = body(
+        system=[{"type": "text", "text": "s", **mark}],
+        tools=[{"name": "Read", "input_schema": {"properties": {"cache_control": {}}}, **mark}],
+        messages=[{"role": "user", "content": [result, {"type": "text", "text": "y", **mark}]}],
+    )
+    assert orjson.dumps(reduced(marked, frozenset())).count(b'"cache_control":{"type"') == 5
+    bare = reduced(marked, frozenset(["cache_control"]))
+    assert b'"cache_control":{"type"' not in orjson.dumps(bare)
+    assert bare["tools"][0]["input_schema"] == {"properties": {"cache_control": {}}}, "an argument may be called so"
+
+
+def test_a_picture_elsewhere_is_told_to_a_host_that_fetches_none() -> None:
+    """Such a host answers 400 to the address, and would never see the picture."""
+    there = {"type": "image", "source": {"type": "url", "url": "https://pictures.example/1.png"}}
+    here = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    asked = body(messages=[{"role": "user", "content": [there, here]}])
+    assert reduced(asked, frozenset())["messages"][0]["content"] == [there, here]
+    told, kept = reduced(asked, frozenset(), frozenset(["base64-images-only"]))["messages"][0]["content"]
+    assert kept == here
+    assert told == {
+        "type": "text",
+        "text": "[an image stood here, at https://pictures.example/1.png; this host fetches none]",
+    }

@@ -27,7 +27,7 @@ def openai_chat(ask: Ask) -> Turn:
         taken=lambda: ids_in(ask),
     )
     return Turn(
-        url=ask.provider.url("messages"),
+        url=ask.provider.url("messages", ask.candidate.model),
         headers=head(ask, []),
         body=written(body),
         decoder=decoder,

@@ -21,14 +21,11 @@ from engine.config import Accent
 from policies import Capabilities
 from transports._envelope import opened
 from transports.chat._content import Reader
-from transports.translate._texts import INTERRUPTED, text_of, word, written
+from transports.translate._texts import BEGINNING, GO_ON, INTERRUPTED, NOTHING, text_of, word, written
 from transports.translate._tools import Toolbox, sendable_name
 from transports.translate._turns import Turn, answered, distinct, turns
 
 _BRIDGE = "Understood."
-_GO_ON = "Continue exactly where your last message stopped. Do not repeat any of it."
-_BEGINNING = "(the conversation begins with an answer)"
-_NOTHING = "…"
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}", re.ASCII)
 #: Asks Gemini to do without the signature that a call from elsewhere cannot have.
 _NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
@@ -59,7 +56,7 @@ class History:
                 calls = []
         out += [self._missing(id) for _, id in calls]
         if out and out[0]["role"] == "assistant":
-            out.insert(0, {"role": "user", "content": _BEGINNING})
+            out.insert(0, {"role": "user", "content": BEGINNING})
         return self._ended(out)
 
     # One turn.
@@ -128,14 +125,14 @@ class History:
     def _ended(self, out: list[JSON]) -> list[JSON]:
         """An assistant turn at the end is a beginning to be continued, which this wire says in different ways."""
         if not out:
-            return [{"role": "user", "content": _NOTHING}]
+            return [{"role": "user", "content": NOTHING}]
         if out[-1]["role"] != "assistant":
             return out
         match self.accent.prefill:
             case "prefix" | "partial" as flag:
                 out[-1] = {**out[-1], flag: True}
             case "instruct":
-                out.append({"role": "user", "content": _GO_ON})
+                out.append({"role": "user", "content": GO_ON})
         return out
 
     # What must come back.

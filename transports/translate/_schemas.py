@@ -16,6 +16,7 @@ from engine import JSON
 from engine.config import SchemaProfile
 from transports.translate._aliases import renamed
 from transports.translate._openapi import merged, openapi
+from transports.translate._plain_schema import plain_schema
 from transports.translate._subschemas import LISTS, MAPS, SINGLE, referred, walked
 
 #: What no host takes at the root of a tool's parameters, which are an object and nothing else.
@@ -125,5 +126,5 @@ def _object(schema: JSON) -> JSON:
 
 
 _PROFILES: Mapping[SchemaProfile, Callable[[JSON], JSON | None]] = MappingProxyType(
-    {"": _as_is, "gemini": openapi, "mfjs": _mfjs, "nim": _nim, "xai": _xai}
+    {"": _as_is, "gemini": openapi, "mfjs": _mfjs, "nim": _nim, "ollama": plain_schema, "xai": _xai}
 )

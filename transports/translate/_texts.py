@@ -23,6 +23,10 @@ _NOISE = frozenset(["cache_control", "encrypted_content", "encrypted_index", "si
 _MAX_DEPTH = 32
 NO_OUTPUT = "(no output)"
 INTERRUPTED = "(interrupted: there is no result)"
+#: What stands where a wire wants words and the client has none: an answer to be continued, one that comes first, nothing.
+GO_ON = "Continue exactly where your last message stopped. Do not repeat any of it."
+BEGINNING = "(the conversation begins with an answer)"
+NOTHING = "…"
 _IMAGE = "[an image stood here]"
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
