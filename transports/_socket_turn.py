@@ -16,6 +16,7 @@ import orjson
 
 from engine import JSON, Ask, AttemptError, Failure, StreamEvent
 from policies import FailureKind
+from transports import _overflow
 from transports._anthropic import StreamError
 from transports._classify import classify
 from transports._continuation import History, Seen
@@ -24,6 +25,8 @@ from transports._keys import Keys
 from transports._socket import Broken, Socket
 from transports._sse import SSEError
 
+#: The longest frame sent, in characters. wsproto masks it in one go, 6 ms for each MB, in which nothing else moves.
+MAX_SENT: Final = 4 * 1024 * 1024
 #: Frames that only announce an answer.
 ANNOUNCING: Final = ("response.created", "response.queued", "response.in_progress")
 #: As many of them as are held back; some hosts repeat one while a request waits in their queue.
@@ -38,6 +41,10 @@ _LIMIT: Final = "websocket_connection_limit_reached"
 
 class LimitReached(Exception):
     """This socket has lived as long as its host lets one."""
+
+
+class TooLarge(Exception):
+    """The frame to be sent is longer than one should be; nothing of it was sent."""
 
 
 class NothingCame(Exception):
@@ -57,42 +64,35 @@ class SocketTurn:
     keys: Keys = attrs.field(repr=False)
     wall_s: Callable[[], float]
     via: str = "websocket"
-    _text: str = attrs.field(init=False, repr=False)
     _waiting: list[JSON] = attrs.field(factory=list, repr=False)
     _output: list[Any] = attrs.field(factory=list, repr=False)
     _last: JSON | None = attrs.field(default=None, repr=False)
     _came: bool = False
     _surplus: bool = False
 
-    def __attrs_post_init__(self) -> None:
-        self._text = self._frame()
-
-    @property
-    def size(self) -> int:
-        """Characters of the frame to be sent."""
-        return len(self._text)
-
     @property
     def decoder(self) -> FrameDecoder:
         """Every decoder of a wire with sockets is one."""
         return cast(FrameDecoder, self.turn.decoder)
 
-    def _frame(self) -> str:
+    async def _send(self) -> None:
         told = {"type": "response.create", **self.body}
         if self.news is not None and self.socket.seen is not None:
             told |= {"previous_response_id": self.socket.seen.response_id, "input": self.news}
-        return orjson.dumps(told).decode()
+        text = orjson.dumps(told).decode()
+        if len(text) > MAX_SENT:
+            raise TooLarge
+        await self.socket.send(text)
 
     # The beginning.
 
     async def begin(self) -> None:
         """Send, and await the first frame that is more than an announcement.
 
-        Raises AttemptError; LimitReached and NothingCame where the turn is to be had otherwise.
+        Raises AttemptError; LimitReached, TooLarge and NothingCame where the turn is to be had otherwise.
         """
         try:
-            await self.socket.send(self._text)
-            self._text = ""
+            await self._send()
             while not self._begun():
                 payloads = await self._payloads()
                 code = next((code for payload in payloads if (code := _code(payload))), "")
@@ -101,7 +101,7 @@ class SocketTurn:
                 if code == _FORGOTTEN and self.news is not None:
                     self.news = self.socket.seen = None
                     self._waiting.clear()
-                    await self.socket.send(self._frame())
+                    await self._send()
                 else:
                     self._waiting += payloads
         except Broken as broken:
@@ -126,10 +126,14 @@ class SocketTurn:
             return
         given = error.get("headers")
         headers = {str(k).lower(): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
+        try:
+            said = orjson.dumps({"error": error.get("error")})
+        except orjson.JSONEncodeError:
+            said = b""  # nested deeper than is written: its status says enough
         failure = classify(
             status,
             {**headers, "content-type": "application/json"},
-            self.keys.struck_from_body(orjson.dumps({"error": error.get("error")})),
+            self.keys.struck_from_body(said),
             now_wall_s=self.wall_s(),
             sent=self.turn.optional,
             max_tokens=self.turn.max_tokens,
@@ -156,6 +160,8 @@ class SocketTurn:
             raise self._failed(broken) from broken
         except (StreamError, SSEError) as error:
             raise self._malformed(str(error)) from error
+        if not began and (too_long := _overflow.counted(self.ask, events)):
+            raise AttemptError(too_long)
         return self.keys.judged(events, began)
 
     def _is_last(self, payload: JSON) -> bool:

@@ -31,6 +31,7 @@ import trio
 from engine import Ask, AttemptError, Failure, Request, Transport, Upstream
 from engine.config import Provider
 from policies import FailureKind
+from transports import _socket_turn
 from transports._connection import Connect, Connection, client_context, connect, open_tcp
 from transports._continuation import History
 from transports._dialect import Turn
@@ -38,15 +39,13 @@ from transports._keys import Keys
 from transports._pool import Origin
 from transports._shelf import Owner, Shelf
 from transports._socket import Address, Refused, Socket
-from transports._socket_turn import LimitReached, NothingCame, SocketTurn
+from transports._socket_turn import LimitReached, NothingCame, SocketTurn, TooLarge
 
 #: How long a host is not asked for a socket after it had none to give, in seconds: a turn pays for the question at most once
 #: in this time, and a host that merely was restarted has its sockets back within a coffee.
 HTTP_ONLY_S: Final = 600.0
 #: Refusals that speak of the key or of the moment, not of sockets. The same turn over HTTP is told the rest.
 _PASSING: Final = frozenset([401, 402, 408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529])
-#: The longest frame sent, in bytes. wsproto masks it in one go, 6 ms for each MB, in which nothing else moves.
-MAX_SENT_BYTES: Final = 4 * 1024 * 1024
 #: Hosts remembered as without sockets.
 _REMEMBERED: Final = 256
 #: Fields of a head that belong to a request with a body, or to what is upgraded.
@@ -131,15 +130,17 @@ class WebSocketTransport:
     ) -> SocketTurn | None:
         history = History.of(body)
         found = self.shelf.take(_owner(ask.request, ask.provider), _digest(address), history)
+        if found is None and len(written.body) > _socket_turn.MAX_SENT:
+            return None
         while True:
             socket, news = found or (await self._new(nursery, ask, address), None)
             turn = SocketTurn(ask, written, socket, body, history, news, Keys.of(ask), self.wall_s)
             try:
-                if turn.size > MAX_SENT_BYTES:
-                    socket.close()
-                    return None
                 await turn.begin()
                 return turn
+            except TooLarge:
+                socket.close()
+                return None
             except LimitReached:
                 socket.break_off()
                 if found is None:

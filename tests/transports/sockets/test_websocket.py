@@ -6,6 +6,7 @@ import ssl
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 import trio
 import trio.testing
@@ -31,7 +32,7 @@ from tests.transports.sockets.stage import (
     use,
     user,
 )
-from transports import _shelf, websocket
+from transports import _shelf, _socket_turn, websocket
 from transports._connection import client_context, open_tcp
 
 FIRST = (user("hi"),)
@@ -309,11 +310,11 @@ class TestOverHTTP:
         host = Host(numbered(called()))
         async with staged(host) as stage:
             await stage.turn(*FIRST, tools=TOOLS)
-            monkeypatch.setattr(websocket, "MAX_SENT_BYTES", 600)
+            monkeypatch.setattr(_socket_turn, "MAX_SENT", 600)
             long = (user("hi", "x" * 600), assistant(use()), user(result()))
             assert await stage.turn(*long, tools=TOOLS) == [HTTP]
             assert kinds(await stage.turn(*SECOND, tools=TOOLS))[-1] == "message_stop"
-            await host.until(lambda: host.live == 1)
+            assert host.opened == 1
 
     @pytest.mark.parametrize("status", [403, 404, 405, 426, 400, 200])
     async def test_goes_a_refused_upgrade_at_once_and_what_comes_after_it(
@@ -638,6 +639,18 @@ class TestFailures:
             mended = attrs.evolve(asking(*FIRST, tools=TOOLS), learned=Learned(without=frozenset(["store"])))
             assert kinds(await stage.of(mended))[-1] == "message_stop"
             assert "store" not in host.requests[-1]
+
+    @pytest.mark.parametrize("stated", [{"status": 429}, {}])
+    async def test_an_error_of_any_depth_is_an_error(self, autojump_clock: MockClock, stated: dict[str, Any]) -> None:
+        """It is read and cannot be written again."""
+
+        async def deep(ws: WebSocketConnection, asked: dict[str, Any]) -> None:
+            frame = orjson.dumps({"type": "error", **stated, "error": {"message": "no", "x": 0}}).decode()
+            await ws.send_message(frame.replace('"x":0', f'"x":{"[" * 400}{"]" * 400}'))
+
+        async with staged(Host(deep)) as stage:
+            kind = FailureKind.RATE_LIMITED if stated else FailureKind.ERROR_EVENT
+            assert (await self.failure(stage)).kind is kind
 
     async def test_an_error_behind_announcements_is_still_a_refusal(self, autojump_clock: MockClock) -> None:
         """A host that is overloaded says so after it has announced an answer."""
