@@ -38,12 +38,14 @@ from engine.observers.recent import Recent
 from routes import Access, App, Desk, Front, hide_late_disconnect, people
 from transports import (
     DIALECTS,
+    HTTPCounter,
     Proxied,
     Readable,
     Rehearsal,
     StreamingTransport,
     WebSocketTransport,
     WireHTTP,
+    ZedThreads,
     answering,
     load_catalogue,
 )
@@ -143,7 +145,11 @@ def build(
     over_http: dict[str, WireHTTP] = {
         wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()
     }
-    transports: dict[str, Transport] = {**over_http, "rehearsal": Rehearsal(_advice(config))}
+    transports: dict[str, Transport] = {
+        **over_http,
+        "zed": ZedThreads(WireHTTP(ways.to, wall_s, DIALECTS["anthropic"], readable), DIALECTS, trio.current_time),
+        "rehearsal": Rehearsal(_advice(config)),
+    }
     sockets = WebSocketTransport(http=over_http["openai-responses"], wall_s=wall_s)
 
     def current() -> Config:
@@ -165,6 +171,7 @@ def build(
         transports=transport,
         wall_s=wall_s,
         holds=sockets.holds,
+        counter=HTTPCounter(ways.to),
     )
     desk = Desk(
         version=product_version(),

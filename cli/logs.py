@@ -11,7 +11,15 @@ import sys
 
 import structlog
 
-from engine import AttemptEnded, BreakerChanged, EngineEvent, InternalError, RequestFinished, ScopeBlocked
+from engine import (
+    AttemptEnded,
+    BreakerChanged,
+    EngineEvent,
+    InternalError,
+    KeyRotated,
+    RequestFinished,
+    ScopeBlocked,
+)
 from routes import Access
 
 _log = structlog.get_logger()
@@ -69,6 +77,15 @@ def log_event(event: EngineEvent) -> None:
             )
         case BreakerChanged():
             _log.warning("breaker", candidate=str(event.candidate), state=event.after, reason=event.reason)
+        case KeyRotated():
+            _log.warning(
+                "key rotated",
+                id=event.request_id,
+                candidate=str(event.candidate),
+                before=event.before,
+                after=event.after,
+                reason=event.reason,
+            )
         case ScopeBlocked():
             _log.warning("blocked", provider=event.provider, seconds=round(event.for_s, 1), reason=event.reason)
         case InternalError():

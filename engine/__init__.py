@@ -13,11 +13,13 @@ from engine._events import EngineEvent as EngineEvent
 from engine._events import FirstContent as FirstContent
 from engine._events import HedgeDenied as HedgeDenied
 from engine._events import InternalError as InternalError
+from engine._events import KeyRotated as KeyRotated
 from engine._events import LessonLearned as LessonLearned
 from engine._events import PlanMade as PlanMade
 from engine._events import RequestAccepted as RequestAccepted
 from engine._events import RequestFinished as RequestFinished
 from engine._events import ScopeBlocked as ScopeBlocked
+from engine._events import TokensCounted as TokensCounted
 from engine._events import TryEnded as TryEnded
 from engine._events import TryStarted as TryStarted
 from engine._failure import AttemptError as AttemptError
@@ -35,6 +37,7 @@ from engine._names import resolve as resolve
 from engine._names import undecorated as undecorated
 from engine._ports import Ask as Ask
 from engine._ports import Busy as Busy
+from engine._ports import Counter as Counter
 from engine._ports import Fault as Fault
 from engine._ports import Gate as Gate
 from engine._ports import Permit as Permit
@@ -43,6 +46,8 @@ from engine._ports import Reply as Reply
 from engine._ports import Transport as Transport
 from engine._ports import Upstream as Upstream
 from engine._ports import Winner as Winner
+from engine._prompt import Prompt as Prompt
+from engine._prompt import measure as measure
 from engine._refusals import error_body as error_body
 from engine._refusals import error_type as error_type
 from engine._refusals import with_headers as with_headers

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from engine._events import EngineEvent, FirstContent, LessonLearned, TryEnded, TryStarted
+from engine._events import EngineEvent, FirstContent, LessonLearned, PassedKey, TryEnded, TryStarted
 from engine._failure import AttemptError, Failure
 from engine._lessons import Learned
 from engine._ports import Ask, Reply, Transport, Upstream, Winner
@@ -54,8 +54,10 @@ class Host(Protocol):
     def emit(self, event: EngineEvent) -> None: ...
     def transport(self, provider: Provider) -> Transport: ...
     def provider(self, step: Step) -> Provider: ...
+    def request_for(self, step: Step) -> Request: ...
     def learned(self, step: Step) -> Learned: ...
-    def next_key(self, attempt: Attempt) -> int | None: ...
+    def next_key(self, attempt: Attempt, why: Failure) -> int | None: ...
+    def passed_keys(self, attempt: Attempt) -> tuple[PassedKey, ...]: ...
     def showed_content(self, attempt: Attempt) -> None: ...
     async def commit(self, attempt: Attempt) -> None: ...
     def start_soon(self, task: Callable[[], Awaitable[Any]]) -> None: ...
@@ -124,7 +126,7 @@ class Attempt:
                 first, self._renewed = not self._renewed, True
                 return failure.stale and first
             case "next key":
-                key = host.next_key(self)
+                key = host.next_key(self, failure)
                 if key is None:
                     return False
                 self.key = key
@@ -175,12 +177,13 @@ class Attempt:
         self.keys_used.add(self.key)
         where: dict[str, Any] = {"request_id": host.request.id, "attempt": self.id, "candidate": self.step.candidate}
         source = key.source if key else ""
-        host.emit(TryStarted(at=trio.current_time(), number=number, key=source, **where))
+        passed = host.passed_keys(self) if key else ()
+        host.emit(TryStarted(at=trio.current_time(), number=number, key=source, passed=passed, **where))
         failure: Failure | None = None
         via = ""
         try:
             ask = Ask(
-                request=host.request,
+                request=host.request_for(self.step),
                 candidate=self.step.candidate,
                 provider=provider,
                 key=key,
@@ -250,6 +253,7 @@ class Attempt:
                 candidate=self.step.candidate,
                 elapsed_s=elapsed_s,
                 need=host.request.need,
+                key=self.key,
             )
         )
         self._quiet_since = at

@@ -14,10 +14,13 @@ import attrs
 from engine._breaker import BreakerBook
 from engine._budget import HedgeBudget
 from engine._bus import EventBus
+from engine._counts import CountBook
+from engine._estimates import EstimateBook
+from engine._keys import KeyBook
 from engine._latency import LatencyBook
 from engine._lessons import LessonBook
 from engine._load import LoadBook
-from engine._rests import KEY_STATUSES, RestBook
+from engine._rests import RestBook
 from engine._scopes import ScopeBook
 from engine.config import Config, Provider
 from policies import Candidate, Facts, Need, Unlimited, View
@@ -25,15 +28,18 @@ from policies import Candidate, Facts, Need, Unlimited, View
 
 @attrs.define(eq=False)
 class Books:
-    """Load, latency, health, scopes, rests and budgets. Keyed by name, so they survive a reload."""
+    """Load, latency, health, scopes, keys, rests and budgets. Keyed by name, so they survive a reload."""
 
     breakers: BreakerBook
     scopes: ScopeBook
+    keys: KeyBook = attrs.field(factory=KeyBook)
     load: LoadBook = attrs.field(factory=LoadBook)
     latency: LatencyBook = attrs.field(factory=LatencyBook)
     rests: RestBook = attrs.field(factory=RestBook)
     budget: HedgeBudget = attrs.field(factory=HedgeBudget)
     lessons: LessonBook = attrs.field(factory=LessonBook)
+    estimates: EstimateBook = attrs.field(factory=EstimateBook)
+    counts: CountBook = attrs.field(factory=CountBook)
 
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
@@ -41,10 +47,23 @@ class Books:
         return cls(
             breakers=BreakerBook(lambda id: p.breaker if (p := config().providers.get(id)) else None),
             scopes=ScopeBook(lambda id: p.scope if (p := config().providers.get(id)) else Unlimited()),
+            keys=KeyBook(lambda id: p.key_limit if (p := config().providers.get(id)) else None),
         )
 
     def register(self, bus: EventBus) -> None:
-        for book in (self.load, self.latency, self.breakers, self.scopes, self.rests, self.budget, self.lessons):
+        books = (
+            self.load,
+            self.latency,
+            self.breakers,
+            self.scopes,
+            self.keys,
+            self.rests,
+            self.budget,
+            self.lessons,
+            self.estimates,
+            self.counts,
+        )
+        for book in books:
             bus.add(book.fold)
 
     def view(
@@ -74,6 +93,7 @@ class Books:
         provider = config.providers[candidate.provider]
         model = provider.model(candidate.model)
         key = self._key(provider, at)
+        best = self.keys.best(provider.id, len(provider.keys), at)
         breaker, breaker_wait_s = self.breakers.state(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         window_wait_s, headroom = self.scopes.window(provider.id, key, at)
@@ -91,8 +111,8 @@ class Books:
             breaker_wait_s=breaker_wait_s,
             block_wait_s=block_wait_s,
             block_reason=block_reason,
-            key_wait_s=self.rests.key_wait_s(provider.id, len(provider.keys), at),
-            key_status=KEY_STATUSES[self.rests.key_kind(provider.id, len(provider.keys))],
+            key_wait_s=best.wait_s if best.status else 0.0,
+            key_status=best.status or 401,
             gone_wait_s=self.rests.gone_wait_s(candidate, at),
             window_wait_s=window_wait_s,
             headroom=headroom,
@@ -104,7 +124,8 @@ class Books:
 
     def _key(self, provider: Provider, at: float) -> int:
         """The key that a request would be sent with now: the first with room, else the one that has room first."""
-        free = self.rests.keys(provider.id, len(provider.keys), at) or [0]
+        keys = range(max(1, len(provider.keys)))
+        free = [n for n in keys if self.keys.standing(provider.id, n, at).free] or [0]
 
         def wait_s(key: int) -> tuple[float, bool]:
             blocked_s, _ = self.scopes.block_wait_s(provider.id, key, at)

@@ -14,6 +14,7 @@ from typing import Literal
 import attrs
 
 from engine._failure import Failure
+from engine._size import Estimate
 from engine._stream import NO_USAGE, Usage
 from policies import Candidate, Need, Plan, Skip, Verdict, View
 
@@ -65,11 +66,23 @@ class AttemptStarted(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class PassedKey:
+    """A key that would have been taken first, by variable and number, and why it was not."""
+
+    key: str
+    reason: str
+    wait_s: float
+
+
+@attrs.frozen(kw_only=True)
 class TryStarted(EngineEvent):
+    """`key` is the variable that the key is from, with its number where that holds several: `GROQ_API_KEYS[2]`."""
+
     attempt: int
     candidate: Candidate
     number: int
     key: str = ""
+    passed: tuple[PassedKey, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +90,7 @@ class TryEnded(EngineEvent):
     attempt: int
     candidate: Candidate
     number: int
+    #: The number of the provider's key, from 0; -1 where it has none.
     key: int = 0
     failure: Failure | None = None
     again: str = "nothing"
@@ -85,11 +99,24 @@ class TryEnded(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class KeyRotated(EngineEvent):
+    """An attempt goes on with another key of its provider, since `before` was refused. Keys by variable and number."""
+
+    attempt: int
+    candidate: Candidate
+    before: str
+    after: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
 class FirstContent(EngineEvent):
     attempt: int
     candidate: Candidate
     elapsed_s: float
     need: Need
+    #: As in `TryEnded`.
+    key: int = -1
 
 
 @attrs.frozen(kw_only=True)
@@ -128,7 +155,9 @@ class AttemptEnded(EngineEvent):
     committed: bool = False
     by: str = ""
     usage: Usage = NO_USAGE
-    key: int = 0
+    estimate: Estimate | None = None
+    #: As in `TryEnded`.
+    key: int = -1
 
 
 @attrs.frozen(kw_only=True)
@@ -167,6 +196,17 @@ class LessonLearned(EngineEvent):
     cap: int | None = None
     window: int | None = None
     without: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class TokensCounted(EngineEvent):
+    """A candidate was asked to count a prompt. `tokens` is None where it did not; `lasting`: it has no such door."""
+
+    candidate: Candidate
+    wire: str
+    tokens: int | None = None
+    lasting: bool = False
+    estimate: Estimate | None = None
 
 
 @attrs.frozen(kw_only=True)

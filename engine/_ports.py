@@ -50,6 +50,16 @@ class Transport(Protocol):
         """Send the request and await the head of the answer. Entering raises AttemptError; leaving closes at once."""
 
 
+class Counter(Protocol):
+    """A way to hosts that count a prompt without answering it."""
+
+    def speaks(self, provider: Provider) -> bool:
+        """Whether there is a door for counting on this provider's wire, as far as is known."""
+
+    async def count(self, ask: Ask) -> int:
+        """The prompt's tokens by the host's own count, above 0. Raises AttemptError."""
+
+
 @attrs.frozen(kw_only=True)
 class Winner:
     """Who answers, and after how many attempts."""
@@ -100,10 +110,22 @@ class Reply(Protocol):
 
 
 class Permit(Protocol):
-    """The right to send one attempt's requests. Release exactly once. `key` is the key's number, -1 for none."""
+    """The right to send one attempt's requests. Release exactly once. `key` is the key's number, -1 for none.
+
+    `passed` are the numbers of the keys that would have come first, each with the reason and the wait in seconds.
+    """
 
     @property
     def key(self) -> int: ...
+
+    @property
+    def passed(self) -> Sequence[tuple[int, str, float]]: ...
+
+    def another(self, beside: frozenset[int]) -> int | None:
+        """Go over to a key of the same provider that is not in `beside` and has room now; its number, None for none.
+
+        The slot moves along; what was sent with the key before stays counted.
+        """
 
     def release(self, *, sent: bool) -> None:
         """Give back the slot; and the window entry too, where not a byte was sent."""
@@ -122,8 +144,11 @@ class Busy:
 class Gate(Protocol):
     """The last check before a launch. The local one decides at once; a shared one may wait, bounded."""
 
-    async def acquire(self, step: Step, keys: int) -> Permit | Busy:
-        """A permit, or why there is none. `keys` is how many keys the provider has in the request's own snapshot."""
+    async def acquire(self, step: Step, keys: int, session: str = "") -> Permit | Busy:
+        """A permit, or why there is none. `keys` is how many keys the provider has in the request's own snapshot.
+
+        A `session` keeps to one of them while it is well: prompt caches belong to an account.
+        """
 
     async def room(self, providers: Sequence[str], within_s: float) -> bool:
         """True as soon as one of these providers has given a slot back; False after `within_s` seconds."""

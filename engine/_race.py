@@ -31,7 +31,9 @@ from engine._events import (
     EngineEvent,
     HedgeDenied,
     InternalError,
+    KeyRotated,
     LessonLearned,
+    PassedKey,
 )
 from engine._events import Ending as AttemptEnding
 from engine._failure import Failure
@@ -82,6 +84,7 @@ class Race:
     skips: list[Skip] = attrs.field(factory=list)
     empty: tuple[Candidate, list[StreamEvent]] | None = None
     running: dict[int, Attempt] = attrs.field(factory=dict)
+    _permits: dict[int, Permit] = attrs.field(factory=dict)
     _losers: tuple[Step, ...] = ()
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _wake: trio.Event = attrs.field(factory=trio.Event)
@@ -134,7 +137,7 @@ class Race:
                 )
             )
             return
-        permit = await self.gate.acquire(step, len(self.provider(step).keys))
+        permit = await self.gate.acquire(step, len(self.provider(step).keys), self.request.session)
         now = trio.current_time()
         if isinstance(permit, Busy):
             self._refund(launch)
@@ -167,6 +170,7 @@ class Race:
             beside=launch.beside,
         )
         self.running[attempt.id] = attempt
+        self._permits[attempt.id] = permit
         self.pacer.started(attempt.id, launch.step, now)
         self.emit(
             AttemptStarted(
@@ -197,6 +201,7 @@ class Race:
             self.emit(InternalError(at=at, request_id=self.request.id, where=where, trace=trace_of(error)))
         finally:
             attempt.watch.cancel()
+            del self._permits[attempt.id]
             permit.release(sent=attempt.sent)
             self._settle(attempt)
 
@@ -252,7 +257,8 @@ class Race:
                 committed=attempt.committed,
                 by=self.cause() if ending == "abandoned" else "",
                 usage=attempt.relay.usage,
-                key=max(0, attempt.key),
+                estimate=self.request.estimate,
+                key=attempt.key,
             )
         )
         self._wake.set()
@@ -338,16 +344,43 @@ class Race:
     def provider(self, step: Step) -> Provider:
         return self.config.providers[step.candidate.provider].on(step.candidate.model)
 
+    def request_for(self, step: Step) -> Request:
+        """The request with the prompt's length as this candidate counts."""
+        request = self.request
+        if request.estimate is None:
+            return request
+        tokens = self.books.estimates.tokens(request.estimate, step.candidate)
+        if tokens == request.need.input_tokens:
+            return request
+        return attrs.evolve(request, need=attrs.evolve(request.need, input_tokens=tokens))
+
     def learned(self, step: Step) -> Learned:
         return self.books.lessons.of(step.candidate)
 
-    def next_key(self, attempt: Attempt) -> int | None:
-        """Another key of the same provider, not yet used by this attempt."""
-        keys = len(self.provider(attempt.step).keys)
-        if keys == 0:
+    def next_key(self, attempt: Attempt, why: Failure) -> int | None:
+        """Another key of the same provider that may be used now and was not yet used by this attempt."""
+        found = self._permits[attempt.id].another(frozenset(attempt.keys_used))
+        if found is None:
             return None
-        at = trio.current_time()
-        return self.books.rests.key(attempt.step.candidate.provider, keys, at, beside=frozenset(attempt.keys_used))
+        keys = self.provider(attempt.step).keys
+        self.emit(
+            KeyRotated(
+                at=trio.current_time(),
+                request_id=self.request.id,
+                attempt=attempt.id,
+                candidate=attempt.step.candidate,
+                before=keys[attempt.key].source,
+                after=keys[found].source,
+                reason=why.kind.value,
+            )
+        )
+        return found
+
+    def passed_keys(self, attempt: Attempt) -> tuple[PassedKey, ...]:
+        """The keys that would have come first, and why they were passed over."""
+        keys = self.provider(attempt.step).keys
+        passed = self._permits[attempt.id].passed
+        return tuple(PassedKey(key=keys[n].source, reason=reason, wait_s=wait_s) for n, reason, wait_s in passed)
 
     def showed_content(self, attempt: Attempt) -> None:
         self.pacer.content(attempt.id)

@@ -142,8 +142,11 @@ class Relay:
 
     def _message_delta(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self.stop_reason = item.payload.get("delta", {}).get("stop_reason")
-        self._usage.append(item.payload.get("usage"))
-        self._estimated = item.estimated
+        usage = item.payload.get("usage")
+        self._usage.append(usage)
+        # A count of the answer alone leaves an estimate of the prompt an estimate.
+        counted = isinstance(usage, dict) and bool(usage.get("input_tokens"))
+        self._estimated = item.estimated or (self._estimated and not counted)
         if self._broken_tool and self.stop_reason not in _CUT_BY_LENGTH:
             self.malformed = "the arguments of a tool call are not JSON"
             return

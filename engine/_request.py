@@ -1,12 +1,11 @@
 """A request as data, and what routing must know of it.
 
-Counting a prompt's tokens exactly takes longer than relaying the answer: a tokenizer run over a 98 KB body costs 20 ms
-of CPU in which nothing else moves. Routing needs a size class, so bytes divided by four will do.
+A body is checked only for what routing stands on, measured once, and never changed. How many tokens its prompt is can only
+be estimated here; see `_prompt` and `_estimates`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,15 +13,13 @@ import attrs
 import orjson
 
 from engine._names import Named
+from engine._prompt import Prompt, measure
+from engine._size import Estimate
 from engine._stream import JSON
 from policies import Need, Policy
 
-#: Bytes of JSON per token: English prose in JSON runs at 3.5 to 4.5, and a size class is all that is asked for.
-BYTES_PER_TOKEN = 4
 #: The longest model name taken, in characters: it is kept with the request for as long as the request is told of.
 MAX_MODEL_CHARS = 256
-#: What an image costs at most, whatever its bytes (Anthropic: width x height / 750, capped).
-IMAGE_TOKENS = 1600
 
 
 class BadRequest(Exception):
@@ -47,6 +44,9 @@ class Request:
     #: What this request forbids for itself; they are folded with the chain's.
     policies: tuple[Policy, ...] = ()
     accepted_at: float = 0.0
+    #: The size of the prompt, and what is known of it from the turns before.
+    prompt: Prompt | None = None
+    estimate: Estimate | None = None
 
     @property
     def stream(self) -> bool:
@@ -127,46 +127,21 @@ def _place(error: orjson.JSONDecodeError) -> str:
     return f"{reason} at line {error.lineno}, column {error.colno}"
 
 
-_HINTS = re.compile(rb'"(?:base64|image|document)"')
-
-
-def need_of(body: JSON, raw: bytes) -> Need:
-    """What the body asks of a candidate. Walks the blocks only where the bytes hint at images or documents."""
-    images = documents = binary = 0
-    if _HINTS.search(raw):
-        for block in _blocks(body):
-            kind = block.get("type")
-            images += kind == "image"
-            documents += kind == "document"
-            source = block.get("source")
-            if kind in ("image", "document") and isinstance(source, dict) and source.get("type") != "text":
-                data = source.get("data")
-                binary += len(data) if isinstance(data, str) else 0
+def need_of(body: JSON, raw: bytes, prompt: Prompt | None = None) -> Need:
+    """What the body asks of a candidate. `prompt` is its size, where it was measured already."""
+    prompt = prompt or measure(body, raw)
     choice = body.get("tool_choice")
     thinking = body.get("thinking")
     output = body.get("output_config")
     max_tokens = body.get("max_tokens", 0)
     return Need(
-        input_tokens=max(1, (len(raw) - binary) // BYTES_PER_TOKEN + (images + documents) * IMAGE_TOKENS),
+        input_tokens=prompt.tokens,
         max_tokens=max_tokens if type(max_tokens) is int else 0,
         stream=body.get("stream") is True,
         tools=bool(body.get("tools")),
-        images=images > 0,
-        documents=documents > 0,
+        images=prompt.images > 0,
+        documents=prompt.documents > 0,
         thinking=isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"),
         forced_tool=isinstance(choice, dict) and choice.get("type") in ("any", "tool"),
         structured=isinstance(output, dict) and output.get("format") is not None,
     )
-
-
-def _blocks(body: JSON) -> list[JSON]:
-    """Every content block of every message, those inside tool results included."""
-    found: list[JSON] = []
-    pending: list[Any] = [m.get("content") for m in body.get("messages", ()) if isinstance(m, dict)]
-    while pending:
-        content = pending.pop()
-        if isinstance(content, list):
-            blocks = [b for b in content if isinstance(b, dict)]
-            found += blocks
-            pending += [b.get("content") for b in blocks]
-    return found

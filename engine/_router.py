@@ -16,16 +16,17 @@ import trio
 from engine import _refusals
 from engine._books import Books
 from engine._bus import EventBus
+from engine._counting import Counting
 from engine._events import PlanMade, RequestAccepted, RequestFinished
 from engine._failure import NoSuchModel
 from engine._names import Resolution, resolve
 from engine._pacer import Pacer
-from engine._ports import Gate, Refusal, Reply, Transport, Winner
+from engine._ports import Counter, Gate, Refusal, Reply, Transport, Winner
 from engine._race import Race
 from engine._relay import Ending
 from engine._request import Request
 from engine.config import Config, Provider
-from policies import FailureKind, Hedge, Plan, compose
+from policies import Candidate, FailureKind, Hedge, Plan, View, compose
 
 #: What a client that has seen a part of the message is told, by the cause of giving up.
 _WHY = {"shutdown": "the server is shutting down", "deadline": "the turn has reached its deadline"}
@@ -53,6 +54,7 @@ class Router:
     wall_s: Callable[[], float]
     #: Whether a transport keeps a connection open for this request's conversation with a provider's model.
     holds: Callable[[Request, Provider, str], bool] = lambda *_: False
+    counter: Counter | None = None
     _turns: set[_Turn] = attrs.field(factory=set)
     _stopping: bool = False
     _idle: trio.Event = attrs.field(factory=trio.Event)
@@ -69,6 +71,7 @@ class Router:
         if self._stopping:
             await reply.refuse(_refusals.shutting_down())
             return
+        request = self._estimated(request, found.candidates)
         plan = self._plan(config, request, found)
         turn = _Turn(trio.CancelScope(deadline=request.accepted_at + plan.limits.deadline_s))
         race = Race(
@@ -96,6 +99,37 @@ class Router:
             if not self._turns:
                 self._idle.set()
             self._finished(race, outcome, status)
+
+    async def count(self, request: Request) -> int:
+        """The tokens of a prompt: by the first candidate that counts, within a second, else estimated. No turn is had.
+
+        Raises NoSuchModel for a name beside the body's own that means nobody here: a slip in it is seen before the turn.
+        """
+        config = self.config()
+        try:
+            found = resolve(config, request.model, request.above)
+        except NoSuchModel:
+            if request.above is not None:
+                raise
+            return request.need.input_tokens
+        request = self._estimated(request, found.candidates)
+        if self.counter is not None:
+            counting = Counting(
+                request, self._composed(config, request, found)[0], config, self.books, self.counter, self.bus.emit
+            )
+            tokens = await counting.tokens()
+            if tokens is not None:
+                return tokens
+        return request.need.input_tokens
+
+    def _estimated(self, request: Request, candidates: tuple[Candidate, ...]) -> Request:
+        """The request with the best estimate of its prompt that there is, as the first candidate counts."""
+        if request.prompt is None or not candidates:
+            return request
+        estimates = self.books.estimates
+        estimate = estimates.estimate(request.session, request.agent, request.body, request.prompt)
+        need = attrs.evolve(request.need, input_tokens=estimates.tokens(estimate, candidates[0]))
+        return attrs.evolve(request, estimate=estimate, need=need)
 
     def shut_down(self) -> None:
         """Take no more turns, and end those under way: each gets an honest ending."""
@@ -136,6 +170,12 @@ class Router:
                 policies=tuple(map(str, request.policies)),
             )
         )
+        plan, view = self._composed(config, request, found)
+        self.bus.emit(PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view))
+        return plan
+
+    def _composed(self, config: Config, request: Request, found: Resolution) -> tuple[Plan, View]:
+        at = trio.current_time()
         view = self.books.view(
             config,
             found.candidates,
@@ -147,9 +187,7 @@ class Router:
                 c for c in found.candidates if self.holds(request, config.providers[c.provider].on(c.model), c.model)
             ],
         )
-        plan = compose((*found.chain.policies, *request.policies), found.candidates, view)
-        self.bus.emit(PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view))
-        return plan
+        return compose((*found.chain.policies, *request.policies), found.candidates, view), view
 
     async def _race(self, race: Race) -> None:
         """Race until there is an answer. A winner that breaks before the client saw anything of it starts it again."""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from engine._events import AttemptEnded, EngineEvent, ScopeBlocked
+from engine._events import AttemptEnded, EngineEvent, ScopeBlocked, TryEnded
+from engine._failure import Failure
 from engine._ports import Busy
-from policies import SLOT_WAIT_S, Concurrency, Scope, Unlimited, Window
+from policies import SLOT_WAIT_S, VERDICTS, Concurrency, Scope, Unlimited, Window
 
 #: The longest Retry-After that is believed, in seconds.
 MAX_BLOCK_S = 300.0
@@ -86,30 +87,36 @@ class ScopeBook:
         if not sent and taken_at in row.sent:
             row.sent.remove(taken_at)
 
+    def hold(self, provider: str, key: int) -> None:
+        """Take a slot back that was given back in this very tick."""
+        self._row(provider, key).in_flight += 1
+
     def fold(self, event: EngineEvent) -> Iterator[EngineEvent]:
-        if not isinstance(event, AttemptEnded):
-            return
-        provider, key = event.candidate.provider, event.key
-        row = self._row(provider, key)
-        if event.ending == "won":
-            row.refusals = 0
-        elif event.failure and event.verdict and event.verdict.rests == "scope":
-            wish_s = event.failure.retry_after_s
-            if wish_s is None and event.verdict.counts:
-                return  # an overloaded provider that gives no time is a matter for its breaker
-            for_s = min(FIRST_BLOCK_S * 2**row.refusals, LAST_BLOCK_S) if wish_s is None else min(wish_s, MAX_BLOCK_S)
-            row.refusals = min(row.refusals + 1, 10)
-            if event.at + for_s > row.blocked_until:
-                row.blocked_until, row.block_reason = event.at + for_s, event.failure.kind.value
-                if not isinstance(self.spec(provider), Unlimited):
-                    yield ScopeBlocked(
-                        at=event.at,
-                        request_id=event.request_id,
-                        provider=provider,
-                        key=key,
-                        for_s=for_s,
-                        reason=event.failure.kind.value,
-                    )
+        match event:
+            case AttemptEnded(ending="won"):
+                self._row(event.candidate.provider, event.key).refusals = 0
+            case TryEnded(failure=Failure() as failure) if VERDICTS[failure.kind].rests == "scope":
+                yield from self._refused(event, failure)
+
+    def _refused(self, event: TryEnded, failure: Failure) -> Iterator[EngineEvent]:
+        """Block at the end of the try, not of the attempt: the next try may be with another key, and not with this one."""
+        provider, row = event.candidate.provider, self._row(event.candidate.provider, event.key)
+        wish_s = failure.retry_after_s
+        if wish_s is None and VERDICTS[failure.kind].counts:
+            return  # an overloaded provider that gives no time is a matter for its breaker
+        for_s = min(FIRST_BLOCK_S * 2**row.refusals, LAST_BLOCK_S) if wish_s is None else min(wish_s, MAX_BLOCK_S)
+        row.refusals = min(row.refusals + 1, 10)
+        if event.at + for_s > row.blocked_until:
+            row.blocked_until, row.block_reason = event.at + for_s, failure.kind.value
+            if not isinstance(self.spec(provider), Unlimited):
+                yield ScopeBlocked(
+                    at=event.at,
+                    request_id=event.request_id,
+                    provider=provider,
+                    key=event.key,
+                    for_s=for_s,
+                    reason=failure.kind.value,
+                )
 
     def total_in_flight(self) -> int:
         return sum(row.in_flight for row in self._rows.values())

@@ -116,7 +116,7 @@ class Facts:
     block_wait_s: float = 0.0
     block_reason: str = ""
     key_wait_s: float = 0.0
-    #: Why the keys rest: 401 refused, 402 out of quota.
+    #: Why the keys rest: 401 refused, 402 out of quota, 429 at the usage limit that the configuration sets.
     key_status: int = 401
     gone_wait_s: float = 0.0
     window_wait_s: float = 0.0

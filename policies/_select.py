@@ -59,7 +59,11 @@ def _lasting(facts: Facts) -> tuple[int | None, str]:
     return None, ""
 
 
-_KEYS = {401: "every key was refused", 402: "every key is out of quota"}
+_KEYS = {
+    401: "every key was refused",
+    402: "every key is out of quota",
+    429: "every key has reached its usage limit",
+}
 
 
 def _waits(facts: Facts, *, lifted: bool) -> list[tuple[float, str]]:

@@ -79,7 +79,7 @@ VERDICTS: dict[FailureKind, Verdict] = {
     FailureKind.IDLE_TIMEOUT: _COUNTS,
     FailureKind.SERVER: _COUNTS,
     FailureKind.OVERLOADED: Verdict(counts=True, rests="scope"),
-    FailureKind.RATE_LIMITED: Verdict(counts_unlimited=True, rests="scope"),
+    FailureKind.RATE_LIMITED: Verdict(counts_unlimited=True, rests="scope", again="next key"),
     FailureKind.QUOTA: Verdict(rests="key", again="next key"),
     FailureKind.AUTH: Verdict(rests="key", again="next key"),
     FailureKind.ERROR_EVENT: _COUNTS,

@@ -19,9 +19,9 @@ from engine import (
     Request,
     Router,
     error_type,
+    measure,
     need_of,
     parse,
-    resolve,
 )
 from routes import _hatches
 from routes._asgi import Headers, Receive, Send, answer
@@ -63,17 +63,19 @@ def _read(raw: bytes, envelope: Envelope, *, counting: bool = False) -> _Read:
     return _Read(body=body, raw=raw, above=above, hatches=hatches)
 
 
-def request_of(raw: bytes, envelope: Envelope) -> Request:
+def request_of(raw: bytes, envelope: Envelope, *, counting: bool = False) -> Request:
     """A body as a request. Raises BadRequest naming the field."""
-    read = _read(raw, envelope)
+    read = _read(raw, envelope, counting=counting)
     body, raw = read.body, read.raw
     named = {name: value.decode("latin-1") for name, value in envelope.headers}
+    prompt = measure(body, raw)
     return Request(
         id=envelope.request_id,
         model=body["model"],
         body=body,
         raw=raw,
-        need=need_of(body, raw),
+        need=need_of(body, raw, prompt),
+        prompt=prompt,
         headers=tuple(header for header in envelope.headers if not header[0].startswith(_hatches.PREFIX)),
         query=envelope.query,
         session=named.get(b"x-claude-code-session-id", "")[:NAME_CHARS],
@@ -104,18 +106,12 @@ async def messages(router: Router, raw: bytes, envelope: Envelope, receive: Rece
 
 
 async def count_tokens(router: Router, raw: bytes, envelope: Envelope, send: Send) -> int:
-    """An estimate: bytes of JSON, without those of images, divided by four. Raises BadRequest.
-
-    A name beside the body's own must mean somebody here too, so that a slip in it is seen before the turn.
-    """
-    read = _read(raw, envelope, counting=True)
-    if read.above is not None:
-        try:
-            resolve(router.config(), read.body["model"], read.above)
-        except NoSuchModel as error:
-            refusal = Refusal(status=error.status, type=error_type(error.status), message=str(error))
-            await refused(send, refusal, envelope.request_id)
-            return error.status
-    answered = orjson.dumps({"input_tokens": need_of(read.body, read.raw).input_tokens})
-    await answer(send, 200, answered, [(b"request-id", envelope.request_id.encode())])
+    """The prompt's tokens, by the provider's own count or an estimate. Raises BadRequest."""
+    try:
+        tokens = await router.count(request_of(raw, envelope, counting=True))
+    except NoSuchModel as error:
+        refusal = Refusal(status=error.status, type=error_type(error.status), message=str(error))
+        await refused(send, refusal, envelope.request_id)
+        return error.status
+    await answer(send, 200, orjson.dumps({"input_tokens": tokens}), [(b"request-id", envelope.request_id.encode())])
     return 200

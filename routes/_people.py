@@ -121,7 +121,9 @@ def _provider(desk: Desk, provider: Provider) -> JSON:
             "time_to_first_content_s": desk.books.load.ttfc_s(candidate.name, desk.at()),
             "learned": _learned(desk.books.lessons.of(candidate)),
         }
-    blocked_s, reason = desk.books.scopes.block_wait_s(provider.id, 0, desk.at())
+    at, scopes = desk.at(), desk.books.scopes
+    blocks = [scopes.block_wait_s(provider.id, n, at) for n in range(max(1, len(provider.keys)))]
+    blocked_s, reason = min(blocks)
     return {
         "type": provider.wire,
         "base_url": provider.base_url,
@@ -132,10 +134,26 @@ def _provider(desk: Desk, provider: Provider) -> JSON:
         "healthy": provider.usable and all(r["breaker"] == "closed" for r in rows.values()),
         "failures": sum(r["failures_in_a_row"] for r in rows.values()),
         "keys": len(provider.keys),
+        "key_states": [_key(desk, provider, n, *block) for n, block in enumerate(blocks) if provider.keys],
         "scope": str(provider.scope),
         "blocked_s": round(blocked_s, 1),
         "blocked_because": reason,
         "models": rows,
+    }
+
+
+def _key(desk: Desk, provider: Provider, number: int, blocked_s: float, block: str) -> JSON:
+    """One key, by its variable: fresh, resting, half-open (one request tries it), used up or blocked, and its use."""
+    standing = desk.books.keys.standing(provider.id, number, desk.at())
+    blocked = standing.state == "fresh" and blocked_s > 0
+    return {
+        "key": provider.keys[number].source,
+        "state": "blocked" if blocked else standing.state,
+        "back_in_s": round(max(standing.wait_s, blocked_s if blocked else 0.0), 1),
+        "reason": block if blocked else standing.reason,
+        "in_flight": standing.in_flight,
+        "used": standing.used,
+        "limit": provider.key_limit.requests if provider.key_limit else None,
     }
 
 

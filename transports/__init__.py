@@ -8,6 +8,8 @@ from transports._anthropic import AnthropicDecoder as AnthropicDecoder
 from transports._anthropic import StreamError as StreamError
 from transports._catalogue import load_catalogue as load_catalogue
 from transports._classify import classify as classify
+from transports._counting import CountDoor as CountDoor
+from transports._counting import HTTPCounter as HTTPCounter
 from transports._dialect import Dialect as Dialect
 from transports._listing import ListingFailed as ListingFailed
 from transports._listing import list_models as list_models
@@ -29,6 +31,7 @@ from transports.http import StreamingTransport as StreamingTransport
 from transports.ollama import ollama as ollama
 from transports.responses import openai_responses as openai_responses
 from transports.websocket import WebSocketTransport as WebSocketTransport
+from transports.zed._transport import ZedThreads as ZedThreads
 
 #: The dialects of HTTP, by wire.
 DIALECTS: Mapping[Wire, Dialect] = MappingProxyType(

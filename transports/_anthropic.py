@@ -189,7 +189,8 @@ class AnthropicDecoder:
         theirs = payload["message"]
         usage = {**_NO_USAGE, **{k: v for k, v in (theirs.get("usage") or {}).items() if v is not None}}
         read = usage.get("cache_read_input_tokens", 0), usage.get("cache_creation_input_tokens", 0)
-        if not any((usage["input_tokens"], *read)):
+        estimated = not any((usage["input_tokens"], *read))
+        if estimated:
             usage["input_tokens"] = self._estimate
         message = {
             **theirs,
@@ -204,7 +205,7 @@ class AnthropicDecoder:
         }
         if raw is not None and message == theirs:
             return [StreamEvent(Kind.MESSAGE_START, raw, payload)]
-        return [event({"type": "message_start", "message": message})]
+        return [event({"type": "message_start", "message": message}, estimated=estimated)]
 
     def _block_start(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
         out = self._ensure_started()

@@ -70,6 +70,36 @@ def anthropic(ask: Ask) -> Turn:
     )
 
 
+#: The fields of a count: what a prompt is made of.
+_COUNTED = frozenset(["model", "messages", "system", "tools", "tool_choice", "thinking"])
+
+
+def count_request(ask: Ask) -> tuple[str, list[tuple[bytes, bytes]], bytes]:
+    """Address, headers and body of `count_tokens`, fitted to the host as a turn is. Raises TooDeep, KeyError."""
+    request, provider = ask.request, ask.provider
+    url = joined(provider.url("count_tokens"), request.query, open_lists=provider.open_lists)
+    if provider.open_lists:
+        out = {**request.body, "model": ask.candidate.model}
+        if MARK_IN_BODY in request.raw:
+            out["messages"] = [_signed_only(message) for message in out["messages"]]
+        written = request.raw if out == request.body else None
+    else:
+        # A count has no answer and so no limit on one; the reduction asks for it all the same.
+        body = {**request.body, "model": ask.candidate.model, "max_tokens": request.need.max_tokens or LEAST_BUDGET}
+        fitted = reduced(body, provider.drop | ask.learned.without, provider.quirks)
+        out, written = {name: value for name, value in fitted.items() if name in _COUNTED}, None
+    try:
+        return url, headers(ask), written or orjson.dumps(out)
+    except orjson.JSONEncodeError as error:
+        raise TooDeep("the body is nested too deeply") from error
+
+
+def count_in(answer: JSON) -> int | None:
+    """The count in the answer to it; None where there is none."""
+    tokens = answer.get("input_tokens")
+    return tokens if type(tokens) is int and tokens > 0 else None
+
+
 def headers(ask: Ask) -> list[tuple[bytes, bytes]]:
     """The head's fields, the credential included. The client's own goes to nobody but where it is configured."""
     named: list[tuple[bytes, bytes]] = []

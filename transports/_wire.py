@@ -187,7 +187,7 @@ class WireHTTP:
     async def _refused(self, ask: Ask, turn: Turn, response: httpx.Response, keys: Keys) -> Failure:
         body = b""
         with trio.move_on_after(ERROR_BODY_S):
-            body = await _up_to(response, MAX_ERROR_BYTES, whole=False)
+            body = await up_to(response, MAX_ERROR_BYTES, whole=False)
         headers = {k.lower(): v for k, v in response.headers.items()}
         failure = classify(
             response.status_code,
@@ -222,7 +222,7 @@ class WireHTTP:
     async def _whole(self, response: httpx.Response, decoder: Decoder, keys: Keys) -> list[StreamEvent]:
         """A JSON body with status 200: a whole message, or an error that should have had another status."""
         try:
-            body = await _up_to(response, MAX_WHOLE_BYTES, whole=True)
+            body = await up_to(response, MAX_WHOLE_BYTES, whole=True)
             parsed = orjson.loads(body) if body else None
             if isinstance(parsed, list) and len(parsed) == 1:
                 parsed = parsed[0]  # Gemini's errors come in a list
@@ -261,7 +261,7 @@ def _unbuildable(error: Exception) -> Failure:
     return Failure(kind=FailureKind.CONNECT, message=f"the request cannot be built: {type(error).__name__}")
 
 
-async def _up_to(response: httpx.Response, limit: int, *, whole: bool) -> bytes:
+async def up_to(response: httpx.Response, limit: int, *, whole: bool) -> bytes:
     """A body's first `limit` bytes. Unless it must be `whole`, a body that breaks off counts as far as it came."""
     parts: list[bytes] = []
     size = 0

@@ -27,6 +27,7 @@ from engine.config._schema import WIRES as WIRES
 from engine.config._schema import Auth as Auth
 from engine.config._schema import Chain as Chain
 from engine.config._schema import Config as Config
+from engine.config._schema import KeyLimit as KeyLimit
 from engine.config._schema import Model as Model
 from engine.config._schema import Provider as Provider
 from engine.config._schema import Route as Route
@@ -36,3 +37,5 @@ from engine.config._schema import Settings as Settings
 from engine.config._schema import Timeouts as Timeouts
 from engine.config._schema import Wire as Wire
 from engine.config._schema import check_exposure as check_exposure
+from engine.config._thread import ThreadSettings as ThreadSettings
+from engine.config._thread import Trigger as Trigger

@@ -13,6 +13,7 @@ import attrs
 
 from engine.config._problems import Path
 from engine.config._schema import Auth, Server, Wire
+from engine.config._thread import ThreadSettings
 from policies import Breaker, Candidate, Policy, Scope
 
 #: Seconds above 0, at most a day.
@@ -23,6 +24,10 @@ Pause = NewType("Pause", float)
 Megabytes = NewType("Megabytes", float)
 #: A whole number of tokens, at least 1.
 Tokens = NewType("Tokens", int)
+#: A whole number, at least 1.
+Count = NewType("Count", int)
+#: Seconds, above 0 and at most 31 days.
+Window = NewType("Window", float)
 #: US dollars per million tokens, at least 0.
 Dollars = NewType("Dollars", float)
 #: The name of an environment variable.
@@ -92,6 +97,14 @@ class TimeoutsTable:
 
 
 @attrs.frozen(kw_only=True)
+class KeyLimitTable:
+    """`key_usage_limit = { requests = 1000, per_s = 86400 }`; a number alone is a number of requests a day."""
+
+    requests: Count
+    per_s: Window = Window(86_400.0)
+
+
+@attrs.frozen(kw_only=True)
 class ModelTable:
     """`[providers.ID.models."NAME"]`: what is given here replaces what the catalogue, or the provider's table, says."""
 
@@ -119,6 +132,7 @@ class ProviderTable:
     region: Text | None = None
     keys_env: EnvNames | None = None
     key_env: EnvNames | None = None
+    key_usage_limit: KeyLimitTable | None = None
     auth: Auth | None = None
     enabled: bool = True
     scope: Scope | None = None
@@ -136,6 +150,7 @@ class ProviderTable:
     timeouts: TimeoutsTable = TimeoutsTable()
     num_ctx: Tokens | None = None
     keep_alive: KeepAlive | None = None
+    thread: ThreadSettings | None = None
     fill: dict[Text, Filling] = attrs.field(factory=dict)
     models: dict[Text, ModelTable] = attrs.field(factory=dict)
 

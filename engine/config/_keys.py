@@ -1,7 +1,8 @@
 """From variables to credentials.
 
 One variable may hold several keys, one service may have several variables, and a person who leaves a line `KEY=` in a
-shell profile has set none. The values never leave `Secret`; what is said about them is the name of the variable.
+shell profile has set none. The values never leave `Secret`; what is said about them is the name of the variable, and the
+number of the key where it holds several: `GROQ_API_KEYS[2]`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ def keys_of(variables: Sequence[str], environ: Mapping[str, str]) -> tuple[Secre
     for variable in variables:
         values = environ.get(variable, "").replace(",", " ").split()
         for number, value in enumerate(values, start=1):
-            source = variable if len(values) == 1 else f"{variable}#{number}"
+            source = variable if len(values) == 1 else f"{variable}[{number}]"
             seen.setdefault(value, Secret(value, source))
     return tuple(seen.values())
+
+
+def with_plurals(variables: Sequence[str]) -> tuple[str, ...]:
+    """A row's variables, each with its plural behind it: where `GROQ_API_KEY` counts, `GROQ_API_KEYS` does."""
+    return tuple(name for v in variables for name in ((v, f"{v}S") if v.endswith("_KEY") else (v,)))
 
 
 def unset(variables: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ and if not, the one thing to do about it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
@@ -17,7 +18,7 @@ from engine.config import _ollama
 from engine.config._base_url import filled, from_environment, is_proxy, is_public, put_right
 from engine.config._catalogue import WIRE_AUTH, WIRE_PATHS, Catalogue, Endpoint, Listing
 from engine.config._file import File, ProviderTable, Text
-from engine.config._keys import keys_of, unsendable, unset
+from engine.config._keys import keys_of, unsendable, unset, with_plurals
 from engine.config._model_tables import described, settings_of
 from engine.config._problems import Findings, Path, either, nearest, quotable
 from engine.config._schema import (
@@ -26,13 +27,15 @@ from engine.config._schema import (
     WHATEVER_WIRE,
     WIRES,
     Auth,
+    KeyLimit,
     Model,
     Provider,
     Secret,
     Wire,
     not_spoken,
 )
-from policies import Breaker, Concurrency, Scope
+from engine.config._thread import ThreadSettings
+from policies import Breaker, Concurrency, Scope, Window
 
 #: The wire that is also spoken over WebSockets.
 WEBSOCKET_WIRE: Wire = "openai-responses"
@@ -116,7 +119,7 @@ class _One:
         public = self._public(variables, keys)
         if public:
             variables, auth = (), "none"
-        scope: Scope = table.scope or row.scope or (LOCAL_SCOPE if self.local else DEFAULT_SCOPE)
+        scope = self._scope(len(keys))
         native = wire in ("anthropic", "rehearsal")
         like = self._like()
         breaker = table.breaker if table.breaker is not None else "off" if wire == "rehearsal" else Breaker()
@@ -139,6 +142,7 @@ class _One:
             auth=auth,
             keys=keys,
             keys_env=variables,
+            key_limit=self._key_limit(),
             settings=attrs.evolve(settings_of(table), headers=self._headers(public)),
             proxy=self._proxy(),
             websocket=table.websocket and wire == WEBSOCKET_WIRE,
@@ -160,6 +164,7 @@ class _One:
             chat_by_model=like.chat_by_model,
             responses=like.responses,
             responses_by_model=like.responses_by_model,
+            thread=table.thread or ThreadSettings(),
             open_models=row.public_models if public else None,
             families=row.families,
         )
@@ -208,6 +213,33 @@ class _One:
         row, region = self.row, self.table.region
         return row.regions.get(region, row.wires) if region else row.wires
 
+    def _scope(self, keys: int) -> Scope:
+        """What the host allows. Several keys of a hosted service are several accounts, unless the table says otherwise."""
+        if self.table.scope is not None:
+            return self.table.scope
+        scope = self.row.scope or (LOCAL_SCOPE if self.local else DEFAULT_SCOPE)
+        if keys > 1 and not self.local and isinstance(scope, Window | Concurrency):
+            return attrs.evolve(scope, per="key")
+        return scope
+
+    def _key_limit(self) -> KeyLimit | None:
+        """How much each key may be used: the table's word, else that of `<ID>_KEY_USAGE_LIMIT`, where 0 is no limit."""
+        given = self.table.key_usage_limit
+        if given is not None:
+            return KeyLimit(requests=given.requests, per_s=given.per_s)
+        prefixes = (self.row.id.upper(), *(v.removesuffix("_API_KEY") for v in self.row.env if v.endswith("_API_KEY")))
+        for variable in dict.fromkeys(f"{re.sub('[^A-Z0-9]', '_', prefix)}_KEY_USAGE_LIMIT" for prefix in prefixes):
+            value = self.join.environ.get(variable, "").strip()
+            if not value:
+                continue
+            if not re.fullmatch(r"[0-9]{1,15}", value):
+                self.join.findings.error(
+                    (*self.path, "key_usage_limit"), f"{variable} is not a number of requests a day"
+                )
+                return None
+            return KeyLimit(requests=int(value)) if int(value) else None
+        return None
+
     @property
     def local(self) -> bool:
         """A runtime of this machine, or of the next room; the same software hosted by somebody else is like any host."""
@@ -220,6 +252,8 @@ class _One:
             regions = self.row.regions
             allowed = f"available: {', '.join(regions)}" if regions else f"'{self.row.id}' has no regions"
             error((*self.path, "region"), f"unknown region{nearest(table.region, regions)}; {allowed}")
+        if table.thread is not None and (table.wire or next(iter(self.row.wires))) != "zed":
+            error((*self.path, "thread"), "only the wire zed keeps threads: remove this table")
         for name in table.fill:
             if name not in self.row.fill:
                 known_holes = ", ".join(self.row.fill) or f"the addresses of '{self.row.id}' have none"
@@ -307,12 +341,14 @@ class _One:
             own = self.join.file.server.auth_token_env
             regional = row.region_env.get(table.region or "")
             variables = tuple(v for v in ((regional,) if regional else ()) + row.env if v != own)
-        first = next((v for v in variables if environ.get(v, "").strip()), None)
+        # A list in the file is meant as it stands; a row's plurals are read beside it, and not asked for.
+        read = variables if table.keys is not None else with_plurals(variables)
+        first = next((v for v in read if environ.get(v, "").strip()), None)
         auth = table.auth or row.auth_by_env.get(first or "", endpoint.auth)
         if table.auth is None and row.auth_by_env:
-            sent_alike = tuple(v for v in variables if row.auth_by_env.get(v, endpoint.auth) == auth)
+            sent_alike = tuple(v for v in read if row.auth_by_env.get(v, endpoint.auth) == auth)
         else:
-            sent_alike = variables
+            sent_alike = read
         keys = keys_of(sent_alike, environ)
         if not keys and table.keys is None and (self.local or not row.env):
             return (), (), "none"

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import attrs
 
 from engine.config._accent import Accent, ResponsesAccent, Thinking, ThinkingWish
+from engine.config._thread import ThreadSettings
 from policies import Breaker, Candidate, Capabilities, Concurrency, Policy, Price, Scope
 
 Wire = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal"]
@@ -24,7 +25,7 @@ WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemi
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
 #: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "openai-responses", "ollama", "rehearsal"})
+SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "openai-responses", "ollama", "zed", "rehearsal"})
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -47,6 +48,14 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"<secret from {self.source}>"
+
+
+@attrs.frozen(kw_only=True)
+class KeyLimit:
+    """At most `requests` with each key of a provider within any `per_s` seconds, a day where nothing else is said."""
+
+    requests: int
+    per_s: float = 86_400.0
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +129,7 @@ class Provider:
     auth: Auth = "none"
     keys: tuple[Secret, ...] = ()
     keys_env: tuple[str, ...] = ()
+    key_limit: KeyLimit | None = None
     settings: Settings = Settings()
     #: The address of a proxy that requests go through; it may hold credentials.
     proxy: Secret | None = None
@@ -147,6 +157,8 @@ class Provider:
     wire_by_model: Mapping[str, Wire] = MappingProxyType({})
     #: The same provider on its other wires, for the models that it serves there.
     variants: Mapping[Wire, Provider] = attrs.field(default=MappingProxyType({}), repr=False)
+    #: How conversations are kept as threads, on the wire `zed`.
+    thread: ThreadSettings = ThreadSettings()
     #: How this host speaks chat completions, and glob -> how it does for some of its models; the first match holds.
     chat: Accent = Accent()
     chat_by_model: Mapping[str, Accent] = MappingProxyType({})

@@ -54,6 +54,12 @@ def _tokens(value: Any, _: Any) -> int:
     return value
 
 
+def _count(value: Any, _: Any) -> int:
+    if type(value) is not int or not 1 <= value < 2**53:
+        raise Bad.expected("a whole number, at least 1", value)
+    return value
+
+
 def _real(value: Any, _: Any) -> float:
     if type(value) not in (int, float) or not abs(value) < 1e300 or not math.isfinite(value):
         raise Bad.expected("a number", value)
@@ -257,6 +263,8 @@ def converter() -> Converter:
         shape.Megabytes: number(0, 1024, "megabytes, above 0 and at most 1024", above=True),
         shape.Dollars: number(0, 1e6, "US dollars per million tokens, 0 or more"),
         shape.Tokens: _tokens,
+        shape.Count: _count,
+        shape.Window: number(0, 31 * DAY_S, "seconds, above 0 and at most 31 days", above=True),
         shape.Text: _text,
         shape.EnvName: _env_name,
         shape.EnvNames: _env_names,
@@ -315,6 +323,12 @@ def converter() -> Converter:
             raise Bad.expected("'off' or a table", value)
         return build(made, Breaker, _fields(Breaker), value)
 
+    def key_limit(value: Any, _: Any) -> Any:
+        given = {"requests": value} if type(value) is int else value
+        if type(given) is not dict:
+            raise Bad.expected("a number of requests a day or a table with requests and per_s", value)
+        return build(made, shape.KeyLimitTable, _fields(shape.KeyLimitTable), given)
+
     def policy(value: Any, _: Any) -> Any:
         return read_policy(made, value)
 
@@ -328,6 +342,7 @@ def converter() -> Converter:
     made.register_structure_hook_func(lambda t: origin(t) is Literal, _choice)
     made.register_structure_hook_func(lambda t: t in (Scope, Scope | None), scope)
     made.register_structure_hook_func(lambda t: t in (shape.BreakerSetting, shape.BreakerSetting | None), breaker)
+    made.register_structure_hook_func(lambda t: t in (shape.KeyLimitTable, shape.KeyLimitTable | None), key_limit)
     made.register_structure_hook_func(lambda t: t is Policy, policy)
     return made
 

@@ -182,11 +182,15 @@ def _attempts(record: Record) -> list[JSON]:
                     "tries": [],
                 }
             case TryStarted():
-                rows[event.attempt]["tries"].append({"number": event.number, "key": event.key, "failure": None})
+                passed = [{**attrs.asdict(key), "wait_s": _rounded(key.wait_s)} for key in event.passed]
+                told: JSON = {"number": event.number, "key": event.key, "failure": None}
+                if passed:
+                    told["keys_passed_over"] = passed
+                rows[event.attempt]["tries"].append(told)
             case TryEnded():
-                told = rows[event.attempt]["tries"][-1]
-                told["failure"] = str(event.failure) if event.failure is not None else None
-                told |= {"via": event.via} if event.via else {}
+                last = rows[event.attempt]["tries"][-1]
+                last["failure"] = str(event.failure) if event.failure is not None else None
+                last |= {"via": event.via} if event.via else {}
             case FirstContent():
                 rows[event.attempt]["first_content_s"] = _rounded(event.at - began_at)
             case Committed():

@@ -47,7 +47,7 @@ E = TypeVar("E", bound=EngineEvent)
 def provider(id: str, *keys: str, **rest: Any) -> Provider:
     """A usable provider, keyless unless keys are given. `rest` are fields of `Provider`."""
     variable = f"{id.upper()}_KEY"
-    secrets = tuple(Secret(key, f"{variable}#{n}") for n, key in enumerate(keys, start=1))
+    secrets = tuple(Secret(key, f"{variable}[{n}]") for n, key in enumerate(keys, start=1))
     rest = {"base_url": f"https://{id}.test", "keys": secrets, "keys_env": (variable,) if keys else (), **rest}
     return Provider(id=id, auth="x-api-key" if keys else "none", **rest)
 

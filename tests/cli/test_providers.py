@@ -138,7 +138,7 @@ class TestList:
             "asked_on": "openai-chat",
             "usable": True,
             "because": None,
-            "keys_env": ["CEREBRAS_API_KEY"],
+            "keys_env": ["CEREBRAS_API_KEY", "CEREBRAS_API_KEYS"],
             "keys_set": 2,
             "models": 2,
             "cost": "paid",
@@ -168,7 +168,7 @@ class TestShow:
     def test_addresses_settings_and_models(self, config: str) -> None:
         """Of a row of the catalogue, by its alias, and of a provider of one's own."""
         told = run("show", "glm", ZAI_API_KEY=KEY).stdout
-        assert "ZAI_API_KEY, ZHIPU_API_KEY, ZHIPUAI_API_KEY (1 set)" in told
+        assert "ZHIPUAI_API_KEYS (1 set)" in told
         assert "anthropic at https://api.z.ai/api/anthropic" in told
         assert "cn, coding, cn-coding" in told
         (row,) = (line for line in told.splitlines() if line.startswith("glm-5.2"))

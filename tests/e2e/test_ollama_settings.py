@@ -39,7 +39,7 @@ async def test_naming_the_window_chooses_the_wire_and_sends_it() -> None:
 
 async def test_a_prompt_beyond_the_window_goes_to_the_bigger_one() -> None:
     """The silent host is not asked; where there is nobody bigger, the client is told in the words that it acts on."""
-    long = "[[say hello]] " + "x" * 40_000
+    long = "[[say hello]] " + "word " * 12_000
     async with serving("small") as small, serving("big") as big:
         config = f'[providers.ollama]\nbase_url = "{small.base_url}"\nmodels = {{ m = {{ context = 8192 }} }}\n'
         config += f'[providers.big]\nwire = "anthropic"\nbase_url = "{big.base_url}"\n'

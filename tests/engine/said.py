@@ -17,8 +17,8 @@ def started(at: float = 0.0, who: Candidate = A, *, attempt: int = 1, **rest: An
     return AttemptStarted(at=at, attempt=attempt, candidate=who, **rest)
 
 
-def content(at: float, elapsed_s: float, who: Candidate = A, *, need: Need = NEED) -> FirstContent:
-    return FirstContent(at=at, attempt=1, candidate=who, elapsed_s=elapsed_s, need=need)
+def content(at: float, elapsed_s: float, who: Candidate = A, *, need: Need = NEED, key: int = 0) -> FirstContent:
+    return FirstContent(at=at, attempt=1, candidate=who, elapsed_s=elapsed_s, need=need, key=key)
 
 
 def won(at: float = 0.0, who: Candidate = A, **rest: Any) -> AttemptEnded:
@@ -51,8 +51,9 @@ def failed(
 
 
 def refused_key(
-    at: float, kind: FailureKind, *, key: int = 0, who: Candidate = A, retry_after_s: float | None = None
+    at: float, who: Candidate, kind: FailureKind, *, key: int = 0, retry_after_s: float | None = None
 ) -> TryEnded:
+    """The end of a try that a host has refused."""
     failure = Failure(kind=kind, message="said", retry_after_s=retry_after_s)
     return TryEnded(at=at, attempt=1, candidate=who, number=1, key=key, failure=failure)
 
@@ -68,5 +69,5 @@ def told(fold: Callable[[EngineEvent], Iterable[EngineEvent] | None], *events: E
 
 def _ended(at: float, who: Candidate, ending: Any, **rest: Any) -> AttemptEnded:
     return AttemptEnded(
-        **{"at": at, "attempt": 1, "candidate": who, "ending": ending, "elapsed_s": 0.5, "need": NEED, **rest}
+        **{"at": at, "attempt": 1, "candidate": who, "ending": ending, "elapsed_s": 0.5, "need": NEED, "key": 0, **rest}
     )

@@ -134,7 +134,7 @@ class TestKeys:
         """Commas and white space separate them; each stands once and says where it came from."""
         keys = provider("paid", "", {"PAID_KEY": "a, b\tc,,", "PAID_TOKEN": "b"}).keys
         assert [key.reveal() for key in keys] == ["a", "b", "c"]
-        assert [key.source for key in keys] == ["PAID_KEY#1", "PAID_KEY#2", "PAID_KEY#3"]
+        assert [key.source for key in keys] == ["PAID_KEY[1]", "PAID_KEY[2]", "PAID_KEY[3]"]
 
     def test_variables_of_the_file_replace_those_of_the_catalogue(self) -> None:
         """In the order of the file."""

@@ -64,7 +64,7 @@ async def test_each_key_has_a_window_of_its_own(scenario: MakeScenario, autojump
     for _ in range(3):
         assert (await it.serve()).said == "a"
     keys = [exchange.ask.key for exchange in it.transport.exchanges]
-    assert [key and key.source for key in keys] == ["A_KEY#1", "A_KEY#2", "A_KEY#1"]
+    assert [key and key.source for key in keys] == ["A_KEY[1]", "A_KEY[2]", "A_KEY[1]"]
     assert [at for at, _ in it.asked] == [0.0, 0.0, 60.0]
 
 

@@ -207,9 +207,9 @@ class _SlowGate:
         self._gate, self._wait_s, self.out = it.router.gate, wait_s, 0
         it.router.gate = self
 
-    async def acquire(self, step: Step, keys: int) -> Permit | Busy:
+    async def acquire(self, step: Step, keys: int, session: str = "") -> Permit | Busy:
         await trio.sleep(self._wait_s)
-        return await self._gate.acquire(step, keys)
+        return await self._gate.acquire(step, keys, session)
 
     async def room(self, providers: object, within_s: float) -> bool:
         await trio.sleep(within_s)

@@ -30,7 +30,7 @@ async def test_a_refused_key_is_followed_by_the_next(
     assert (await it.serve()).said == "third"
     await it.serve()
     keys = [exchange.ask.key for exchange in it.transport.exchanges]
-    assert [key and key.source for key in keys] == ["A_KEY#1", "A_KEY#2", "A_KEY#3", "A_KEY#3"]
+    assert [key and key.source for key in keys] == ["A_KEY[1]", "A_KEY[2]", "A_KEY[3]", "A_KEY[3]"]
     assert [each.number for each in it.events(TryStarted)] == [1, 2, 3, 1]
     assert [ended.counts for ended in it.events(AttemptEnded)] == [False, False]
 
@@ -40,9 +40,9 @@ async def test_an_attempt_makes_three_tries_at_most(scenario: MakeScenario, auto
     no = script(asking=[failing(FailureKind.AUTH)])
     it = scenario({"a": no, "b": script(answer("b"))}, providers={"a": provider("a", "k1", "k2", "k3", "k4")})
     assert (await it.serve()).said == "b"
-    assert [(each.key, each.number) for each in it.events(TryStarted)][:-1] == [(f"A_KEY#{n}", n) for n in (1, 2, 3)]
+    assert [(each.key, each.number) for each in it.events(TryStarted)][:-1] == [(f"A_KEY[{n}]", n) for n in (1, 2, 3)]
     await it.serve()
-    assert [each.key for each in it.events(TryStarted)][-2:] == ["A_KEY#4", ""]
+    assert [each.key for each in it.events(TryStarted)][-2:] == ["A_KEY[4]", ""]
 
 
 async def test_a_key_is_tried_once_in_an_attempt(scenario: MakeScenario, autojump_clock: MockClock) -> None:
@@ -50,7 +50,7 @@ async def test_a_key_is_tried_once_in_an_attempt(scenario: MakeScenario, autojum
     no = script(asking=[failing(FailureKind.QUOTA, retry_after_s=0.0)])
     it = scenario({"a": no, "b": script(answer("b"))}, providers={"a": provider("a", "k1", "k2")})
     await it.serve()
-    assert [each.key for each in it.events(TryStarted)] == ["A_KEY#1", "A_KEY#2", ""]
+    assert [each.key for each in it.events(TryStarted)] == ["A_KEY[1]", "A_KEY[2]", ""]
 
 
 async def test_a_further_try_begins_from_nothing(scenario: MakeScenario, autojump_clock: MockClock) -> None:

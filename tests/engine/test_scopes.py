@@ -12,7 +12,7 @@ from engine._events import EngineEvent, ScopeBlocked
 from engine._ports import Busy
 from engine._scopes import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S, ScopeBook
 from policies import SLOT_WAIT_S, Concurrency, FailureKind, Scope, Unlimited, Window
-from tests.engine.said import A, B, abandoned, failed, told, won
+from tests.engine.said import A, B, abandoned, refused_key, told, won
 
 RATE = FailureKind.RATE_LIMITED
 
@@ -134,7 +134,7 @@ class TestBlocks:
     def test_a_rate_limit_blocks_until_its_time(self) -> None:
         """Everybody who asks that provider; nobody else."""
         made = book(Concurrency())
-        (stated,) = told(made.fold, failed(5.0, A, RATE, retry_after_s=12.0))
+        (stated,) = told(made.fold, refused_key(5.0, A, RATE, retry_after_s=12.0))
         assert stated == ScopeBlocked(at=5.0, provider="a", key=0, for_s=12.0, reason="rate limited")
         assert made.block_wait_s("a", 0, 7.0) == (10.0, "rate limited")
         assert made.take("a", 0, 7.0) == Busy(by="scope", reason="rate limited", wait_s=10.0)
@@ -145,76 +145,76 @@ class TestBlocks:
     def test_the_longer_of_two_stands(self) -> None:
         """A shorter one that comes later takes nothing back."""
         made = book(Concurrency())
-        told(made.fold, failed(0.0, A, RATE, retry_after_s=60.0))
-        assert told(made.fold, failed(1.0, A, RATE, retry_after_s=5.0)) == []
+        told(made.fold, refused_key(0.0, A, RATE, retry_after_s=60.0))
+        assert told(made.fold, refused_key(1.0, A, RATE, retry_after_s=5.0)) == []
         assert made.block_wait_s("a", 0, 1.0)[0] == 59.0
-        told(made.fold, failed(2.0, A, RATE, retry_after_s=90.0))
+        told(made.fold, refused_key(2.0, A, RATE, retry_after_s=90.0))
         assert made.block_wait_s("a", 0, 2.0)[0] == 90.0
 
     def test_a_hostile_wish_is_capped(self) -> None:
         """Five minutes are believed."""
         made = book(Concurrency())
-        told(made.fold, failed(0.0, A, RATE, retry_after_s=1e9))
+        told(made.fold, refused_key(0.0, A, RATE, retry_after_s=1e9))
         assert made.block_wait_s("a", 0, 0.0)[0] == MAX_BLOCK_S == 300.0
 
     def test_without_a_wish_it_doubles(self) -> None:
         """From five seconds to a minute, and from the beginning after a whole answer."""
         made, at, waits = book(Concurrency()), 0.0, []
         for _ in range(6):
-            told(made.fold, failed(at, A, RATE))
+            told(made.fold, refused_key(at, A, RATE))
             waits.append(made.block_wait_s("a", 0, at)[0])
             at += waits[-1]
         assert waits == [FIRST_BLOCK_S, 10.0, 20.0, 40.0, LAST_BLOCK_S, LAST_BLOCK_S]
-        told(made.fold, won(at), failed(at, A, RATE))
+        told(made.fold, won(at), refused_key(at, A, RATE))
         assert made.block_wait_s("a", 0, at)[0] == FIRST_BLOCK_S
 
     def test_an_overload_blocks_only_when_it_names_a_time(self) -> None:
         """Else it is a matter for the breaker."""
         made = book(Concurrency())
-        assert told(made.fold, failed(0.0, A, FailureKind.OVERLOADED)) == []
+        assert told(made.fold, refused_key(0.0, A, FailureKind.OVERLOADED)) == []
         assert made.block_wait_s("a", 0, 0.0)[0] == 0.0
-        told(made.fold, failed(0.0, A, FailureKind.OVERLOADED, retry_after_s=3.0))
+        told(made.fold, refused_key(0.0, A, FailureKind.OVERLOADED, retry_after_s=3.0))
         assert made.block_wait_s("a", 0, 0.0) == (3.0, "overloaded")
 
     @pytest.mark.parametrize("kind", [k for k in FailureKind if k not in (RATE, FailureKind.OVERLOADED)])
     def test_nothing_else_blocks(self, kind: FailureKind) -> None:
         """Whatever wait it names."""
         made = book(Concurrency())
-        assert told(made.fold, failed(0.0, A, kind, retry_after_s=60.0), abandoned(0.0)) == []
+        assert told(made.fold, refused_key(0.0, A, kind, retry_after_s=60.0), abandoned(0.0)) == []
         assert take(made, 0.0) == "taken"
 
     def test_an_unlimited_scope_is_never_blocked(self) -> None:
         """Not by a refusal, nor is one stated."""
         made = book(Unlimited())
-        assert told(made.fold, failed(0.0, A, RATE, retry_after_s=60.0, unlimited=True)) == []
+        assert told(made.fold, refused_key(0.0, A, RATE, retry_after_s=60.0)) == []
         assert made.block_wait_s("a", 0, 1.0) == (0.0, "")
         assert take(made, 1.0) == "taken"
 
     def test_lifted_requests_overlook_a_block(self) -> None:
         """That is what the policy asks for."""
         made = book(Concurrency())
-        told(made.fold, failed(0.0, A, RATE, retry_after_s=60.0))
+        told(made.fold, refused_key(0.0, A, RATE, retry_after_s=60.0))
         assert [take(made, 1.0), take(made, 1.0, lifted=True)] == ["rate limited", "taken"]
 
     @pytest.mark.parametrize(("per", "others"), [("key", "taken"), ("provider", "rate limited")])
     def test_a_key_may_have_a_scope_of_its_own(self, per: str, others: str) -> None:
         """Where the provider counts by key."""
         made = book(Concurrency(limit=1, per="key" if per == "key" else "provider"))
-        told(made.fold, failed(0.0, A, RATE, retry_after_s=60.0, key=1))
+        told(made.fold, refused_key(0.0, A, RATE, retry_after_s=60.0, key=1))
         assert [take(made, 1.0, key=1), take(made, 1.0, key=0)] == ["rate limited", others]
 
     def test_a_keyless_provider_has_one_scope(self) -> None:
         """Its permits say -1, the plan asks for 0."""
         made = book(Concurrency(limit=1, per="key"))
-        told(made.fold, failed(0.0, A, RATE, retry_after_s=60.0, key=-1))
+        told(made.fold, refused_key(0.0, A, RATE, retry_after_s=60.0, key=-1))
         assert take(made, 1.0, key=0) == "rate limited"
 
 
 _facts: list[Callable[[float], EngineEvent]] = [
-    lambda at: failed(at, A, RATE),
-    lambda at: failed(at, A, RATE, retry_after_s=20.0),
-    lambda at: failed(at, B, RATE),
-    lambda at: failed(at, A, FailureKind.OVERLOADED, retry_after_s=1.0),
+    lambda at: refused_key(at, A, RATE),
+    lambda at: refused_key(at, A, RATE, retry_after_s=20.0),
+    lambda at: refused_key(at, B, RATE),
+    lambda at: refused_key(at, A, FailureKind.OVERLOADED, retry_after_s=1.0),
     won,
 ]
 

@@ -15,7 +15,7 @@ EXPECTED = {
     "idle timeout": ("next step", True, True, "nothing", "nothing"),
     "server error": ("next step", True, True, "nothing", "nothing"),
     "overloaded": ("next step", True, True, "scope", "nothing"),
-    "rate limited": ("next step", False, True, "scope", "nothing"),
+    "rate limited": ("next step", False, True, "scope", "next key"),
     "out of quota": ("next step", False, False, "key", "next key"),
     "key refused": ("next step", False, False, "key", "next key"),
     "error in the stream": ("next step", True, True, "nothing", "nothing"),

@@ -174,13 +174,19 @@ class TestLeaving:
 
 
 class TestCountTokens:
-    async def test_is_an_estimate_by_length(self) -> None:
-        """A quarter of the bytes, whatever else is or is not in the body."""
-        body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 40_000}]})
+    async def test_is_an_estimate_where_nobody_counts(self) -> None:
+        """About a token a word of prose, whatever else is or is not in the body."""
+        body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "the quick brown fox " * 500}]})
         reply = await ask(house().app, "POST", COUNT + "?beta=true", body)
         assert reply.status == 200
-        assert reply.json == {"input_tokens": len(body) // 4}
+        assert 1800 <= reply.json["input_tokens"] <= 2600
         assert reply.header("content-type") == "application/json"
+
+    async def test_an_unknown_model_has_an_estimate(self) -> None:
+        """A meter is drawn whether or not anybody would answer."""
+        body = orjson.dumps({"model": "nobody/m", "messages": [{"role": "user", "content": "hi"}]})
+        reply = await ask(house(match="claude-*").app, "POST", COUNT, body)
+        assert (reply.status, set(reply.json)) == (200, {"input_tokens"})
 
     async def test_counts_an_image_by_what_it_costs(self) -> None:
         """And not by its megabytes of base64."""

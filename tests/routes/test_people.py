@@ -12,10 +12,10 @@ import trio
 from quart import request
 from quart_trio import QuartTrio
 
-from engine import Books, Router
-from engine.config import REHEARSAL, Config, Provider, Secret
+from engine import Books, Failure, Router, TryEnded
+from engine.config import REHEARSAL, Config, KeyLimit, Provider, Secret
 from engine.observers.recent import Recent
-from policies import Candidate, Unlimited
+from policies import Candidate, Concurrency, FailureKind, Unlimited
 from routes import App, Desk, people
 from server import Built, build
 from tests.routes.asgi_driver import Exchange, ask, http, rehearsing, turn, under_way
@@ -97,6 +97,30 @@ class TestProviders:
         for target in ("/", "/ready", "/providers", "/api/requests"):
             assert KEY.encode() not in (await get(built, target)).body
         assert (await get(built, "/providers")).json["providers"]["keyed"]["keys"] == 1
+
+    async def test_tells_how_each_key_stands(self, autojump_clock: trio.testing.MockClock) -> None:
+        """By its variable: fresh, resting and until when, blocked, its use and the limit."""
+        keys = tuple(Secret(f"{KEY}{n}", source=f"KEYED_API_KEYS[{n}]") for n in (1, 2, 3))
+        scope = Concurrency(per="key")
+        pool = attrs.evolve(KEYED, keys=keys, scope=scope, key_limit=KeyLimit(requests=9))
+        built = build(providers(keyed=pool))
+        told: dict[str, Any] = {"request_id": "r", "attempt": 1, "candidate": Candidate("keyed", "m"), "number": 1}
+        for number, kind in enumerate((FailureKind.AUTH, FailureKind.RATE_LIMITED)):
+            failure = Failure(kind=kind, message="", status=400, retry_after_s=30.0)
+            built.bus.emit(TryEnded(at=trio.current_time(), key=number, failure=failure, **told))
+        built.bus.emit(TryEnded(at=trio.current_time(), key=2, **told))
+        await trio.sleep(10.0)
+        answer = await get(built, "/providers")
+        assert KEY.encode() not in answer.body
+        row = answer.json["providers"]["keyed"]
+        assert [
+            (k["key"], k["state"], k["back_in_s"], k["reason"], k["used"], k["limit"]) for k in row["key_states"]
+        ] == [
+            ("KEYED_API_KEYS[1]", "resting", 20.0, "key refused", 0, 9),
+            ("KEYED_API_KEYS[2]", "blocked", 20.0, "rate limited", 0, 9),
+            ("KEYED_API_KEYS[3]", "fresh", 0.0, "", 1, 9),
+        ]
+        assert row["blocked_s"] == 0.0
 
     async def test_tells_the_health_of_each_model(self, autojump_clock: trio.testing.MockClock) -> None:
         """Failures in a row, the breaker, and the time to first content where there was one."""

@@ -44,6 +44,7 @@ DEPARTURES: Mapping[tuple[str, str], str] = {
     ): "Foundry's variable stands in Foundry's row, which the facts' text names; a token of Entra has one here",
     ("cliproxyapi", "auth"): "it takes any of the three: each wire sends the one of its own SDK",
     ("zen", "path gemini"): "the facts give the root of the model; the wire's own method stands behind it",
+    ("zed", "env"): "the facts know no name for its token, and without one every machine would count as having it",
     ("bedrock", "path anthropic"): "not supported: its paths are never built",
     ("vertex", "path anthropic"): "not supported: its paths are never built",
     ("vertex", "path openai-chat"): "not supported: its paths are never built",

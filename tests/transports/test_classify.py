@@ -294,12 +294,27 @@ class TestRetryAfter:
             ({}, "Please TRY AGAIN in 120ms", 0.12),
             ({}, "try again in 2m", 120.0),
             ({}, "try again in a moment", None),
+            ({}, "Your limit will reset at 2027-01-15 08:01:00", 60.0),
+            ({}, "Your limit will reset at 2027-01-15 17:00:00", 3600.0),
+            ({}, "Your limit will reset at 2027-01-15T08:00:30Z", 30.0),
+            ({}, "Your limit will reset at 2027-99-99 17:00:00", None),
+            ({}, "The limit was reset at 2020-01-15 17:00:00", None),
+            ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "2m59.5s"}, "", 179.5),
+            ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "120ms"}, "", 0.12),
+            ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1h"}, "", 3600.0),
+            ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, "", None),
+            ({"x-ratelimit-remaining-requests": "3", "x-ratelimit-reset-requests": "9s"}, "", None),
             ({}, "", None),
         ],
     )
     def test_each_form_is_read(self, headers: dict[str, str], text: str, seconds: float | None) -> None:
         """Milliseconds, seconds, a date, the text: in this order."""
         assert retry_after_s(headers, text, NOW) == (None if seconds is None else pytest.approx(seconds))
+
+    def test_a_moment_in_the_body_is_read(self) -> None:
+        """Seconds since the epoch, as the Codex service gives them for a plan's window."""
+        body = b'{"error": {"type": "usage_limit_reached", "resets_at": %d}}' % (NOW + 7200)
+        assert retry_after_s({}, "", NOW, body) == 7200.0
 
     def test_a_date_needs_the_time_of_day(self) -> None:
         """Without it there is no telling."""

@@ -18,7 +18,7 @@ from transports._wire import WireHTTP
 from transports.chat import openai_chat
 
 QUIET = frozenset(["truncates-silently"])
-LONG = body(messages=[{"role": "user", "content": "x" * 40_000}])
+LONG = body(messages=[{"role": "user", "content": "word " * 12_000}])
 
 
 def known(context: int | None) -> dict[str, Any]:
