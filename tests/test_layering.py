@@ -70,6 +70,7 @@ PURE = (
     "transports/_remedies.py",
     "transports/chat/*.py",
     "transports/responses/*.py",
+    "transports/gemini/*.py",
     "transports/ollama/*.py",
     "transports/translate/*.py",
     "transports/zed/__init__.py",

@@ -26,6 +26,7 @@ from transports._sse import SSEDecoder as SSEDecoder
 from transports._sse import SSEError as SSEError
 from transports._wire import WireHTTP as WireHTTP
 from transports.chat import openai_chat as openai_chat
+from transports.gemini import gemini as gemini_native
 from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport
 from transports.ollama import ollama as ollama
@@ -35,5 +36,11 @@ from transports.zed._transport import ZedThreads as ZedThreads
 
 #: The dialects of HTTP, by wire.
 DIALECTS: Mapping[Wire, Dialect] = MappingProxyType(
-    {"anthropic": anthropic, "openai-chat": openai_chat, "openai-responses": openai_responses, "ollama": ollama}
+    {
+        "anthropic": anthropic,
+        "openai-chat": openai_chat,
+        "openai-responses": openai_responses,
+        "gemini": gemini_native,
+        "ollama": ollama,
+    }
 )

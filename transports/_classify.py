@@ -69,6 +69,10 @@ _MONEY_CODES = frozenset(
         "1310",
     ]
 )
+#: Google: a key that is none comes as a 400, and so does one whose place or account may not ask.
+_KEY_CODES = frozenset(["api_key_invalid", "api_key_expired", "failed_precondition"])
+#: Google: the names of quotas that a wait of minutes does not fill again.
+_LONG_QUOTA = re.compile(rb'"quotaId"\s*:\s*"[^"]*PerDay')
 #: Codes of a host's own filter for what it is asked: Azure, OpenAI, Qwen, Z.ai.
 _FILTERED = frozenset(
     ["content_filter", "content_policy_violation", "data_inspection_failed", "datainspectionfailed", "1301"]
@@ -93,7 +97,7 @@ _TOO_LONG = re.compile(
 #: Ollama's older versions say it with a status of 500.
 _OLLAMA_TOO_LONG = re.compile(r"(input|prompt).{0,20} exceeds (the )?(maximum )?context length", re.I)
 _CAP = re.compile(
-    r"max_(completion_|output_)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed|less than or equal)|"
+    r"max_?(completion_?|output_?)?tokens.{0,80}(maximum|too (large|high)|range|at most|exceed|less than or equal|must be)|"
     r"range of max_tokens|maximum allowed number of output",
     re.I,
 )
@@ -131,6 +135,12 @@ def classify(
     """
     words = _words(body, headers.get("content-type", ""))
     kind = _kind(status, words)
+    retry_s = retry_after_s(headers, words.text, now_wall_s, body)
+    if status == 429 and "resource_exhausted" in words.codes:
+        # The same sentence speaks of plan and billing for a minute's quota and for a day's; only the quota's name tells.
+        # The wait beside it is that of the minute, whichever is used up.
+        day = _LONG_QUOTA.search(body) is not None
+        kind, retry_s = (FailureKind.QUOTA, None) if day else (FailureKind.RATE_LIMITED, retry_s)
     room = room_in(words.text) if kind in (FailureKind.CAP, FailureKind.TOO_LONG) else None
     tokens = _tokens(words.message) if kind is FailureKind.TOO_LONG else None
     window = _window(words.message) if kind is FailureKind.TOO_LONG else None
@@ -153,7 +163,7 @@ def classify(
         kind=kind,
         message=text[:MAX_TEXT],
         status=status,
-        retry_after_s=retry_after_s(headers, words.text, now_wall_s, body),
+        retry_after_s=retry_s,
         body=body if words.native else None,
         native=words.native,
         upstream_id=headers.get("request-id") or headers.get("x-request-id"),
@@ -224,6 +234,8 @@ def _kind(status: int, words: _Words) -> FailureKind:
             return FailureKind.CAP
         if _TOO_LONG.search(text):
             return FailureKind.TOO_LONG
+    if status == 400 and words.codes & _KEY_CODES:
+        return FailureKind.AUTH
     if status == 500 and _OLLAMA_TOO_LONG.search(text):
         return FailureKind.TOO_LONG
     if words.codes & _BAD_GENERATION:
@@ -300,10 +312,17 @@ def _words(body: bytes, content_type: str) -> _Words:
     return _Words(
         ": ".join(dict.fromkeys(text for text in given.values() if text != "error")),
         given.get("message") or given.get("detail", ""),
-        frozenset(given[k].lower() for k in ("type", "code", "status") if k in given),
+        frozenset(given[k].lower() for k in ("type", "code", "status") if k in given) | _reasons(error),
         native=parsed.get("type") == "error" and isinstance(message, str) and isinstance(error.get("type"), str),
         names=names_in(error),
     )
+
+
+def _reasons(error: Mapping[str, Any]) -> frozenset[str]:
+    """The reasons that Google gives apart from the status, in lower case."""
+    details = error.get("details")
+    reasons = [one.get("reason") for one in (details if isinstance(details, list) else ()) if isinstance(one, dict)]
+    return frozenset(reason.lower() for reason in reasons if isinstance(reason, str))
 
 
 def _tokens(text: str) -> tuple[int, int] | None:

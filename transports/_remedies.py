@@ -71,6 +71,8 @@ def room_in(text: str) -> Room | None:
     return None
 
 
+#: Google names the first number that is too large.
+_EXCLUSIVE = re.compile(r"(\d{1,12}) \(exclusive\)")
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]{0,11}(?![\w.]*\d)")
 
 
@@ -81,6 +83,7 @@ def cap_in(text: str, asked: int | None) -> int | None:
     """
     if asked is None:
         return None
+    text = _EXCLUSIVE.sub(lambda found: str(int(found[1]) - 1), text)
     numbers = [int(found.replace(",", "")) for found in _NUMBER.findall(text)]
     smaller = [number for number in numbers if 16 <= number < asked]
     return max(smaller, default=A_SHORT_ANSWER if asked > A_SHORT_ANSWER else None)
@@ -91,7 +94,8 @@ _REFUSING = re.compile(
     r"unsupported|not supported|does not support|doesn't support|no longer supported|unrecogni[sz]ed|unknown|"
     r"not permitted|not allowed|extra (inputs?|fields?)|extra_forbidden|unexpected|cannot (be disabled|find field)|"
     r"is mandatory|not available|deprecated|invalid (parameter|argument|field|value)|must be (one of|'|`|\")|"
-    r"only .{0,40}(is|are) (supported|allowed)|incompatible|is missing in|could not be verified",
+    r"only .{0,40}(is|are) (supported|allowed)|incompatible|is missing in|could not be verified|out of range|is invalid|"
+    r"is not valid|only set (only )?one of|(can't|can not) be disabled|only works in|corrupted|invalid thought|invalid value",
     re.I,
 )
 _SENTENCES = re.compile(r"(?<=[.;!?])\s+|\n+")
@@ -112,6 +116,21 @@ _ALSO_CALLED = {
     # Reasoning that is sent back, and was encrypted for another account.
     "encrypted_content": ("the encrypted content",),
     "reasoning.summary": ("reasoning summaries", "reasoning summary"),
+    # Gemini: Google names fields as its protocol buffers do, and calls a signature by its name.
+    "functionCall.id": ('"id"',),
+    "functionResponse.parts": ('"parts"',),
+    "includeThoughts": ("include_thoughts",),
+    "parametersJsonSchema": ("parameters_json_schema",),
+    "responseJsonSchema": ("response_json_schema",),
+    "responseMimeType": ("response_mime_type", "response mime type"),
+    "stopSequences": ("stop_sequences", "stop sequences"),
+    "thinkingBudget": ("thinking_budget", "thinking budget", "budget"),
+    "thinkingConfig": ("thinking_config", "thinking is", "thinking mode"),
+    "thinkingLevel": ("thinking_level", "thinking level"),
+    "thoughtSignature": ("thought_signature", "thought signature", "thought signatures"),
+    "toolConfig": ("tool_config", "function_calling_config"),
+    "topK": ("top_k",),
+    "topP": ("top_p",),
     "developer": ("'developer'", "developer role", "role 'developer'"),
 }
 

@@ -19,7 +19,7 @@ import httpx
 import orjson
 import trio
 
-from engine import Ask, AttemptError, Failure, Kind, StreamEvent
+from engine import JSON, Ask, AttemptError, Failure, Kind, StreamEvent
 from engine.config import Provider
 from policies import FailureKind
 from transports import _overflow
@@ -226,6 +226,8 @@ class WireHTTP:
             parsed = orjson.loads(body) if body else None
             if isinstance(parsed, list) and len(parsed) == 1:
                 parsed = parsed[0]  # Gemini's errors come in a list
+            if isinstance(parsed, list) and parsed and all(isinstance(one, dict) for one in parsed):
+                return self._listed(parsed, decoder, keys)
             if isinstance(parsed, dict) and parsed.get("error"):
                 raise keys.struck_from_error(classify_in_stream(parsed))
             if not isinstance(parsed, dict):
@@ -241,6 +243,19 @@ class WireHTTP:
             ) from error
         except _CAUGHT as error:
             raise keys.struck_from_error(failure_of(error)) from error
+
+    def _listed(self, chunks: list[JSON], decoder: Decoder, keys: Keys) -> list[StreamEvent]:
+        """A stream's chunks as one JSON list: how Gemini answers where `alt=sse` was lost on the way."""
+        try:
+            frames = [b"data: %s\n\n" % orjson.dumps(chunk) for chunk in chunks]
+        except orjson.JSONEncodeError:
+            raise StreamError("a list of chunks that is nested too deeply") from None
+        events = decoder.feed(b"".join(frames)) + decoder.finish()
+        if not events:
+            raise StreamError("a JSON answer that is not a message")
+        if events and events[-1].kind is Kind.ERROR:
+            raise keys.struck_from_error(classify_in_stream(events[-1].payload))
+        return events
 
 
 _STREAMS = {EVENT_STREAM: "an event stream"}

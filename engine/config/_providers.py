@@ -162,9 +162,9 @@ class _One:
             wire_by_model=self._wire_by_model(wire),
             chat=like.chat,
             chat_by_model=like.chat_by_model,
+            thread=table.thread or ThreadSettings(),
             responses=like.responses,
             responses_by_model=like.responses_by_model,
-            thread=table.thread or ThreadSettings(),
             open_models=row.public_models if public else None,
             families=row.families,
         )

@@ -25,7 +25,7 @@ WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemi
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
 #: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset({"anthropic", "openai-chat", "openai-responses", "ollama", "zed", "rehearsal"})
+SPOKEN: frozenset[Wire] = frozenset(WIRES)
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"

@@ -16,6 +16,7 @@ _WIRES: Mapping[str, Wire] = {
     "hedgerow": "anthropic",
     "hedgerow-chat": "openai-chat",
     "hedgerow-responses": "openai-responses",
+    "hedgerow-gemini": "gemini",
     "hedgerow-ollama": "ollama",
 }
 
@@ -27,7 +28,7 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield running
 
 
-@pytest.fixture(params=["direct", "hedgerow", "hedgerow-chat", "hedgerow-responses", "hedgerow-ollama"])
+@pytest.fixture(params=["direct", *_WIRES])
 async def door(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[str]:
     """The base URL for a client: the upstream itself, which shows that the test is right, and the proxy before it.
 

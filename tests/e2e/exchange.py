@@ -6,6 +6,7 @@ it instead of the proxy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import attrs
 import trio
 
 from . import chat_asks, responses_asks
+from .gemini_asks import messages_of_gemini
 from .ollama_asks import messages_of_ollama
 from .scripts import Ask
 from .wire import Wire
@@ -23,13 +25,17 @@ _WIRES: Mapping[str, Wire] = {
     "/v1/chat/completions": "openai-chat",
     "/v1/responses": "openai-responses",
     "/api/chat": "ollama",
+    ":streamGenerateContent": "gemini",
+    ":generateContent": "gemini",
 }
 _AS_MESSAGES: Mapping[Wire, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     "openai-chat": chat_asks.as_messages,
     "openai-responses": responses_asks.as_messages,
     "ollama": messages_of_ollama,
+    "gemini": messages_of_gemini,
 }
 Ending = Literal["open", "finished", "client-left", "reset", "cut"]
+_MODEL = re.compile(r"/models/([^:]+(?::[^:]*)*):\w+$")
 
 
 @attrs.define(eq=False)
@@ -64,6 +70,12 @@ class Exchange:
     def wire(self) -> Wire:
         """On which wire it came."""
         return next((wire for end, wire in _WIRES.items() if self.path.endswith(end)), "anthropic")
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for: Gemini has it in the path."""
+        found = _MODEL.search(self.path)
+        return found[1] if found else str(self.body.get("model", ""))
 
     @property
     def ask(self) -> Ask:
@@ -109,7 +121,7 @@ class Exchange:
             "agent",
             "refused",
         )
-        return {**{name: getattr(self, name) for name in shown}, "model": self.body.get("model")}
+        return {**{name: getattr(self, name) for name in shown}, "model": self.model}
 
 
 def endings(exchanges: list[Exchange]) -> list[str]:

@@ -28,7 +28,13 @@ from .wire import Wire
 SERVER = Path(__file__).parents[2] / "server.py"
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 #: What a base URL has behind the server's address.
-_ROOTS: Mapping[Wire, str] = {"anthropic": "", "openai-chat": "/v1", "openai-responses": "/v1", "ollama": ""}
+_ROOTS: Mapping[Wire, str] = {
+    "anthropic": "",
+    "openai-chat": "/v1",
+    "openai-responses": "/v1",
+    "gemini": "/v1beta",
+    "ollama": "",
+}
 _START_S = 20
 _STOP_S = 15
 

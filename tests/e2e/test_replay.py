@@ -45,6 +45,10 @@ EXCEPTIONS: Mapping[tuple[Wire, bool], Mapping[str, str]] = {
         "openai/161 stop": "max_tokens for incomplete (tools 0)",
         "openai/163 stop": "max_tokens for incomplete (tools 0)",
     },
+    ("gemini", True): {
+        # A sound, which Messages has no block for: the client is told that one stood there.
+        "gemini/113 text": "'[audio/wav stood here; it is not shown]' for '' (39/0)",
+    },
 }
 _ROW = re.compile(r"^\s+(\w+)\s+(\d+) of (\d+)$", re.M)
 _COUNT = re.compile(r"^(\d+) recordings$", re.M)
@@ -53,6 +57,7 @@ _AT_CHECKER: Mapping[Wire, str] = {
     "anthropic": "anthropic-messages",
     "openai-chat": "openai-chat",
     "openai-responses": "openai-responses",
+    "gemini": "gemini",
     "ollama": "ollama-chat",
 }
 
@@ -64,7 +69,7 @@ _AT_CHECKER: Mapping[Wire, str] = {
         *(("anthropic", chunk) for chunk in ("event", "1", "1400")),
         *(
             (wire, chunk)
-            for wire in ("openai-chat", "openai-responses", "ollama")
+            for wire in ("openai-chat", "openai-responses", "gemini", "ollama")
             for chunk in ("event", "1", "7", "1400")
         ),
     ],
@@ -84,7 +89,7 @@ async def test_recorded_answers_keep_their_meaning(
         async with running_proxy(config) as proxy:
             with trio.fail_after(180):
                 done = await trio.run_process(
-                    [sys.executable, check[0], proxy.base_url, *check[1:], "--model", "replay/{key}"]
+                    [sys.executable, check[0], proxy.base_url, *check[1:], "--model", "replay/{provider}__{n}"]
                     + (["--whole"] if whole else []),
                     capture_stdout=True,
                     stderr=subprocess.STDOUT,

@@ -9,10 +9,10 @@ socket while it answers: an `Exchange` says when the request came, what was sent
 What it says is in `scripts`, how it fails in `faults`. A fault is chosen by URL prefix (`/reset/v1/messages`), else by
 the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own `fault`. `GET /log` returns the log.
 
-The path says the wire: `/v1/messages`, `/v1/chat/completions`, `/v1/responses` or `/api/chat`. Whatever its own wire has no
-place for it refuses, with 422 on OpenAI's (`openai_rules`, `responses_rules`), with 400 on Ollama's (`ollama_rules`), with
-Anthropic's 400 for thinking that somebody else signed; and since a proxy may get over a refusal unseen, `serving` fails the
-test afterwards.
+The path says the wire: `/v1/messages`, `/v1/chat/completions`, `/v1/responses`, `/api/chat` or `:streamGenerateContent`.
+Whatever its own wire has no place for it refuses, with 422 on OpenAI's (`openai_rules`, `responses_rules`), with 400 on
+Ollama's (`ollama_rules`), in Google's words on Gemini's (`gemini_rules`), with Anthropic's 400 for thinking that somebody
+else signed; and since a proxy may get over a refusal unseen, `serving` fails the test afterwards.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from .errors import lone_errors_bare
 from .exchange import Exchange as Exchange
 from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse, refusal
 from .forms import head_breaches
+from .gemini_rules import breaches as gemini_breaches
+from .gemini_wire import GEMINI
 from .ollama_rules import ollama_breaches
 from .ollama_wire import OLLAMA
 from .responses_wire import RESPONSES
@@ -51,12 +53,14 @@ _CHECKS: Mapping[Wire, Callable[[Any], list[str]]] = {
     "anthropic": forged,
     "openai-chat": openai_rules.breaches,
     "openai-responses": responses_rules.breaches,
+    "gemini": gemini_breaches,
     "ollama": ollama_breaches,
 }
 _RENDERINGS: Mapping[Wire, Rendering] = {
     "anthropic": ANTHROPIC,
     "openai-chat": CHAT,
     "openai-responses": RESPONSES,
+    "gemini": GEMINI,
     "ollama": OLLAMA,
 }
 
@@ -110,9 +114,8 @@ class Upstream:
         path = unquote(target.partition("?")[0])
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in request.headers}
         parsed = json.loads(body) if body else {}
-        fault = self._fault_for(path, str(parsed.get("model", "")))
-        arrived = trio.current_time()
-        exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, fault, arrived)
+        exchange = Exchange(len(self.log) + 1, method, path, headers, parsed, "", trio.current_time())
+        exchange.fault = self._fault_for(path, exchange.model)
         if exchange.is_message:
             exchange.refused += _CHECKS[exchange.wire](parsed)
             exchange.refused += [] if exchange.wire == "anthropic" else head_breaches(headers)
@@ -122,7 +125,7 @@ class Upstream:
         await connection.answer(exchange, self._answer(exchange, len(body)))
 
     def _fault_for(self, path: str, model: str) -> str:
-        prefix, suffix = re.split("/(?:v1|api)/", path)[0].strip("/"), model.rpartition("@")[2]
+        prefix, suffix = re.split("/(?:v1|v1beta|api)/", path)[0].strip("/"), model.rpartition("@")[2]
         return next((text for text in (prefix, suffix) if is_fault(text)), self.fault)
 
     def _answer(self, exchange: Exchange, size: int) -> Iterator[Action]:
@@ -141,7 +144,7 @@ class Upstream:
     def _say(self, exchange: Exchange, size: int) -> Iterator[Action]:
         rendering = _RENDERINGS[exchange.wire]
         blocks = () if exchange.refused else answer(exchange.ask)
-        message = make_message(f"{self.name}{exchange.number}", str(exchange.body.get("model")), blocks, size // 4)
+        message = make_message(f"{self.name}{exchange.number}", exchange.model, blocks, size // 4)
         if exchange.refused:
             status = 422 if rendering in (CHAT, RESPONSES) else 400
             return refusal(status, "; ".join(exchange.refused), message, rendering)
@@ -151,7 +154,7 @@ class Upstream:
         if rendering is RESPONSES:
             encrypted = "reasoning.encrypted_content" in exchange.body.get("include", ())
             message = attrs.evolve(message, encrypted=encrypted)
-        streams = exchange.body.get("stream", rendering is OLLAMA)
+        streams = exchange.path.endswith(":streamGenerateContent") or exchange.body.get("stream", rendering is OLLAMA)
         return actions(exchange.fault, message, rendering, stream=bool(streams))
 
 

@@ -44,7 +44,7 @@ class ToolUse:
 
 
 Block = Text | Thinking | ToolUse
-Wire = Literal["anthropic", "openai-chat", "openai-responses", "ollama"]
+Wire = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama"]
 
 
 @attrs.frozen

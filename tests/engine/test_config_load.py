@@ -101,9 +101,9 @@ class TestUsable:
             ("mine", '[providers.mine]\nwire = "anthropic"\nbase_url = "http://x"', {}, ""),
             (
                 "mine",
-                '[providers.mine]\nwire = "gemini"\nbase_url = "http://x"',
+                '[providers.mine]\nwire = "openai-responses"\nbase_url = "http://x"',
                 {},
-                "its wire gemini is not spoken by this version",
+                "its wire openai-responses is not spoken by this version",
             ),
             ("rehearsal", "", {}, ""),
         ],

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from engine.config import SPOKEN, WIRES, Catalogue, Listing, Model, Thinking, load
+from engine.config import WIRES, Catalogue, Listing, Model, Thinking, load
 from engine.config._catalogue import WIRE_PATHS
 from engine.config._schema import QUIRKS, Auth
 from policies import Capabilities, Price, Unlimited, Window
@@ -181,6 +181,13 @@ def test_native_hosts_are_asked_at_their_documented_address(id: str, url: str) -
         ("zen", "claude-sonnet-5", "anthropic", "https://opencode.ai/zen/v1/messages", "x-api-key"),
         ("zen", "big-pickle", "openai-chat", "https://opencode.ai/zen/v1/chat/completions", "bearer"),
         ("zen", "gpt-5.2", "openai-responses", "https://opencode.ai/zen/v1/responses", "bearer"),
+        (
+            "zen",
+            "gemini-3.5-flash",
+            "gemini",
+            "https://opencode.ai/zen/v1/models/gemini-3.5-flash:streamGenerateContent?alt=sse",
+            "x-goog-api-key",
+        ),
         ("opencode_go", "minimax-m3", "anthropic", "https://opencode.ai/zen/go/v1/messages", "x-api-key"),
         ("opencode_go", "glm-5.2", "openai-chat", "https://opencode.ai/zen/go/v1/chat/completions", "bearer"),
     ],
@@ -191,9 +198,7 @@ def test_a_host_with_a_wire_for_each_model_is_asked_on_it(id: str, model: str, w
     provider = load(f"[providers.{id}]", file="", catalogue=CATALOGUE, environ=environ).providers[id]
     asked = provider.on(model)
     assert provider.unusable_for(model) == ""
-    assert (asked.wire, asked.url("messages"), asked.auth) == (wire, url, auth)
-    spoken = id != "zen" or "gemini" in SPOKEN
-    assert provider.unusable_for("gemini-3-pro") == ("" if spoken else "its wire gemini is not spoken by this version")
+    assert (asked.wire, asked.url("messages", model), asked.auth) == (wire, url, auth)
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text("utf-8")
@@ -226,3 +231,19 @@ def test_a_model_of_nvidias_may_be_named_without_its_vendor() -> None:
     assert made.whole("deepseek-v9") == "deepseek-ai/deepseek-v9"
     assert made.whole("unheard-of") == "unheard-of"
     assert all("/" in id for id in made.models)
+
+
+@pytest.mark.parametrize(
+    ("text", "wire", "url"),
+    [
+        ("", "gemini",
+         "https://generativelanguage.googleapis.com/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse"),
+        ('wire = "openai-chat"', "openai-chat", "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"),
+    ],
+)  # fmt: skip
+def test_gemini_is_asked_on_its_own_wire_unless_the_file_says_otherwise(text: str, wire: str, url: str) -> None:
+    """By the address that Google documents, with its own key header."""
+    environ = {"GEMINI_API_KEY": "k"}
+    provider = load(f"[providers.gemini]\n{text}", file="", catalogue=CATALOGUE, environ=environ).providers["gemini"]
+    assert (provider.wire, provider.url("messages", "gemini-3.5-flash")) == (wire, url)
+    assert provider.auth == ("x-goog-api-key" if wire == "gemini" else "bearer")

@@ -28,6 +28,11 @@ def openai(message: str, type: str | None = None, code: Any = None) -> dict[str,
     return {"error": {"message": message, "type": type, "param": None, "code": code}}
 
 
+def google(message: str, status: str = "INVALID_ARGUMENT", code: int = 400, *, reason: str = "") -> dict[str, Any]:
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com"}
+    return {"error": {"code": code, "message": message, "status": status, "details": [info] if reason else []}}
+
+
 #: Texts of a prompt that is too long: who says it, status, body, (needed, maximum).
 TOO_LONG: list[tuple[str, int, Any, tuple[int, int] | None]] = [
     ("anthropic", 400, anthropic("invalid_request_error", "prompt is too long: 205000 tokens > 200000 maximum"),
@@ -101,6 +106,42 @@ def test_a_prompt_that_is_too_long(status: int, body: Any, tokens: tuple[int, in
     assert (failure.kind, failure.tokens, failure.status) == (Kind.TOO_LONG, tokens, status)
 
 
+def exhausted(*quotas: str, delay: str = "17s") -> dict[str, Any]:
+    """Google's 429: one sentence for every quota, whose name alone says how long it is."""
+    violations = [{"quotaId": quota, "quotaValue": "20"} for quota in quotas]
+    return {"error": {
+        "code": 429, "status": "RESOURCE_EXHAUSTED",
+        "message": "You exceeded your current quota, please check your plan and billing details. For more information on "
+        "this error, head to: https://ai.google.dev/gemini-api/docs/rate-limits.",
+        "details": [
+            {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": violations},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay},
+        ],
+    }}  # fmt: skip
+
+
+DAY, MINUTE = (
+    "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
+    "GenerateRequestsPerMinutePerProjectPerModel-FreeTier",
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "wait_s"),
+    [
+        (exhausted(MINUTE), Kind.RATE_LIMITED, 17.0),
+        (exhausted(DAY), Kind.QUOTA, None),
+        (exhausted(MINUTE, DAY, delay="36.5s"), Kind.QUOTA, None),
+        ([exhausted(DAY)], Kind.QUOTA, None),
+        (google("Resource exhausted. Please try again later.", "RESOURCE_EXHAUSTED", 429), Kind.RATE_LIMITED, None),
+    ],
+)
+def test_a_quota_of_googles(body: Any, kind: Kind, wait_s: float | None) -> None:
+    """A minute's is waited for; a day's takes the key out, however short the wait that stands beside it."""
+    failure = of(429, body)
+    assert (failure.kind, failure.retry_after_s) == (kind, wait_s)
+
+
 KINDS: list[tuple[str, int, Any, Kind]] = [
     # Limits on the answer: one more try with less, never a bigger window.
     ("anthropic, cap", 400, anthropic("invalid_request_error", "max_tokens: 128000 > 64000, which is the maximum allowed "
@@ -145,6 +186,16 @@ KINDS: list[tuple[str, int, Any, Kind]] = [
     ("anthropic, key", 401, anthropic("authentication_error", "invalid x-api-key"), Kind.AUTH),
     ("mistral, key", 401, {"message": "Unauthorized", "request_id": "r"}, Kind.AUTH),
     ("openai, region", 403, openai("Country, region, or territory not supported", None, "unsupported_country"), Kind.AUTH),
+    ("google, key", 400, google("API key not valid. Please pass a valid API key.", reason="API_KEY_INVALID"), Kind.AUTH),
+    ("google, an old key", 400, google("API key expired. Please renew the API key.", reason="API_KEY_INVALID"), Kind.AUTH),
+    ("google, place", 400, google("User location is not supported for the API use.", "FAILED_PRECONDITION"), Kind.AUTH),
+    ("google, permission", 403, google("Permission denied", "PERMISSION_DENIED", 403), Kind.AUTH),
+    ("google, a quoted reason", 400, google("Invalid value: API_KEY_INVALID"), Kind.CLIENT),
+    ("google, busy", 503, google("The model is overloaded. Please try again later.", "UNAVAILABLE", 503), Kind.OVERLOADED),
+    ("google, withdrawn", 404, google("models/m is not found for API version v1beta", "NOT_FOUND", 404), Kind.GONE),
+    ("google, cap", 400, google("Unable to submit request because it has a maxOutputTokens value of 100000 but the supported "
+        "range is from 1 (inclusive) to 65537 (exclusive)."), Kind.CAP),
+    ("google, no cap at all", 400, google("max_output_tokens must be positive."), Kind.CAP),
     # Overloads, under any status.
     ("anthropic, overloaded", 529, anthropic("overloaded_error", "Overloaded"), Kind.OVERLOADED),
     ("kimi, overloaded", 429, openai("The engine is currently overloaded, please try again later",

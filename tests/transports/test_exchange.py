@@ -189,6 +189,13 @@ class TestAnswers:
         found = await failure(host(stream(START, {"type": "error", "error": error})))
         assert (found.kind, found.status) == (kind, 200)
 
+    async def test_a_list_of_chunks_counts_as_their_stream(self) -> None:
+        """Gemini answers so where `alt=sse` was lost on the way."""
+        chunks = [orjson.loads(line[5:]) for line in GOOD.split(b"\n") if line.startswith(b"data:")]
+        listed = await exchanged(host(orjson.dumps(chunks), headers=JSON))
+        streamed = await exchanged(host(GOOD))
+        assert b"".join(event.raw for event in listed) == b"".join(event.raw for event in streamed)
+
     async def test_a_json_error_without_end_is_an_error(self) -> None:
         """It is read as deep as JSON is read, and cannot be written again."""
         deep = b'{"error":{"message":"x","a":' + b"[" * 300 + b"]" * 300 + b"}}"
@@ -227,6 +234,10 @@ class TestNoAnswers:
             ("application/json", b'{"id":"x","choices":[]}', FailureKind.MALFORMED, "not a message"),
             ("application/json", b'{"type":"mess', FailureKind.MALFORMED, "not JSON"),
             ("application/json", b'{"error":{"message":"busy"}}', FailureKind.ERROR_EVENT, "busy"),
+            ("application/json", b'[{"id":"x"},{"id":"y"}]', FailureKind.MALFORMED, "not a message"),
+            ("application/json", b'[{},{"a":' + b"[" * 300 + b"]" * 300 + b"}]", FailureKind.MALFORMED, "too deeply"),
+            ("application/json", b'[{"type":"ping"},{"type":"error","error":{"type":"overloaded_error","message":"busy"}}]',
+             FailureKind.ERROR_EVENT, "busy"),
             ("application/json", b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}',
              FailureKind.ERROR_EVENT, "busy"),
         ],

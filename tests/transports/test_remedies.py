@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from policies import FailureKind as Kind
-from tests.transports.test_classify import anthropic, of, openai
+from tests.transports.test_classify import anthropic, google, of, openai
 from transports._classify import classify
+from transports.gemini import OPTIONAL
 
 #: Texts of a prompt that fits, with too long an answer behind it: who says it, body, the answer that there is room for.
 RESERVE: list[tuple[str, int, Any, int]] = [
@@ -57,6 +58,8 @@ CAPS: list[tuple[str, Any, int]] = [
         "100000 instead.", "invalid_request_error", "integer_above_max_value"), 16_384),
     ("responses, by name", {"error": {"message": "Invalid 'max_output_tokens': integer above maximum value. Expected a value "
         "<= 16384, but got 100000 instead.", "param": "max_output_tokens", "code": "integer_above_max_value"}}, 16_384),
+    ("google", google("Unable to submit request because it has a maxOutputTokens value of 100000 but the supported range is "
+        "from 1 (inclusive) to 65537 (exclusive). Update the value and try again."), 65_536),
     ("no number", openai("max_tokens is too high"), 8192),
 ]  # fmt: skip
 
@@ -114,6 +117,36 @@ def test_a_field_that_a_host_refuses(status: int, body: Any, fields: set[str]) -
     failure = classify(status, {}, orjson.dumps(body), sent=SENT)
     assert (failure.kind, set(failure.fields)) == (Kind.FIELD, fields)
     assert classify(status, {}, orjson.dumps(body)).kind in (Kind.CLIENT, Kind.GONE, Kind.FIELD)
+
+
+#: The same of Gemini's own wire, whose request had all of `GEMINI`.
+UNKNOWN = "Invalid JSON payload received. Unknown name \"{}\" at '{}': Cannot find field."
+GEMINI: list[tuple[str, set[str]]] = [
+    (UNKNOWN.format("parametersJsonSchema", "tools[0].function_declarations[0]"), {"parametersJsonSchema"}),
+    (UNKNOWN.format("thinkingLevel", "generation_config.thinking_config"), {"thinkingLevel", "thinkingConfig"}),
+    (UNKNOWN.format("thinkingConfig", "generation_config"), {"thinkingConfig"}),
+    (UNKNOWN.format("parts", "contents[2].parts[0].function_response"), {"functionResponse.parts"}),
+    (UNKNOWN.format("id", "contents[1].parts[0].function_call"), {"functionCall.id"}),
+    ("Thinking level is not supported for this model.", {"thinkingLevel"}),
+    ("The thinking budget 0 is invalid. Please choose a value between 128 and 32768.", {"thinkingBudget"}),
+    ("Budget 0 is invalid. This model only works in thinking mode.", {"thinkingBudget", "thinkingConfig"}),
+    ("Unable to submit request because thinking_budget is out of range; supported values are integers from 1 to 24576.",
+     {"thinkingBudget"}),
+    ("Corrupted thought signature.", {"thoughtSignature"}),
+    ("Invalid thought signature.", {"thoughtSignature"}),
+    ("Thought signature is not valid", {"thoughtSignature"}),
+    ("Function calling with a response mime type: 'application/json' is unsupported", {"responseMimeType"}),
+    ("Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and "
+     "missing thought_signature may lead to degraded model performance.", set()),
+    ("Please ensure that function call turn comes immediately after a user turn or after a function response turn.", set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "fields"), GEMINI)
+def test_a_field_that_gemini_refuses(text: str, fields: set[str]) -> None:
+    """By Google's names, and by those of what they hold."""
+    failure = classify(400, {}, orjson.dumps(google(text)), sent=OPTIONAL)
+    assert (failure.kind, set(failure.fields)) == (Kind.FIELD if fields else Kind.CLIENT, fields)
 
 
 @pytest.mark.parametrize(
