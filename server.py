@@ -42,7 +42,9 @@ from transports import (
     Proxied,
     Readable,
     Rehearsal,
+    ServingWebTools,
     StreamingTransport,
+    TheWeb,
     WebSocketTransport,
     WireHTTP,
     ZedThreads,
@@ -145,18 +147,24 @@ def build(
     over_http: dict[str, WireHTTP] = {
         wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()
     }
+    sockets = WebSocketTransport(http=over_http["openai-responses"], wall_s=wall_s)
+    the_web = TheWeb(http, wall_s)
+
+    def with_web_tools(inner: Transport) -> Transport:
+        return ServingWebTools(inner, lambda: current().web_tools, the_web)
+
+    over_sockets = with_web_tools(sockets)
     transports: dict[str, Transport] = {
-        **over_http,
+        **{wire: with_web_tools(transport) for wire, transport in over_http.items()},
         "zed": ZedThreads(WireHTTP(ways.to, wall_s, DIALECTS["anthropic"], readable), DIALECTS, trio.current_time),
         "rehearsal": Rehearsal(_advice(config)),
     }
-    sockets = WebSocketTransport(http=over_http["openai-responses"], wall_s=wall_s)
 
     def current() -> Config:
         return built.config
 
     def transport(provider: Provider) -> Transport:
-        return sockets if provider.websocket else transports[provider.wire]
+        return over_sockets if provider.websocket else transports[provider.wire]
 
     books = Books.of(current)
     recent = Recent()

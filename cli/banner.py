@@ -45,7 +45,5 @@ def _not_usable(missing: list[Provider]) -> list[str]:
     rest = [p for p in missing if not p.named]
     if rest:
         some = ", ".join(p.id for p in rest[:LISTED])
-        named.append(
-            f"{len(rest)} more that the catalogue knows ({some}, ...): no key is set, or not spoken yet; see /ready"
-        )
+        named.append(f"{len(rest)} more that the catalogue knows ({some}, ...): no key is set; see /ready")
     return named

@@ -49,6 +49,14 @@ class PlanMade(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class AnsweredLocally(EngineEvent):
+    """A probe that nobody was asked for; `wall_s` is the time of day, as in the view of others."""
+
+    probe: str
+    wall_s: float
+
+
+@attrs.frozen(kw_only=True)
 class CandidateSkipped(EngineEvent):
     """A step found busy at the moment of its launch. The plan's own skips are in `PlanMade`."""
 

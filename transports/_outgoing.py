@@ -20,6 +20,7 @@ from transports._deferred import offered
 from transports._dialect import TooDeep as TooDeep
 from transports._dialect import Turn, answer_cap, head, message_id, unattributed
 from transports._envelope import MARK_IN_BODY, opened
+from transports.translate._served import SERVED_IN_BODY, without_ours, words_of
 
 #: The fields that every host on this wire is known to take.
 FIELDS = frozenset(
@@ -126,8 +127,8 @@ def body(ask: Ask) -> bytes:
         _think(out, wish)
     if not provider.open_lists:
         out = reduced(out, provider.drop | ask.learned.without, provider.quirks)
-    elif MARK_IN_BODY in request.raw:
-        # Thinking of hosts that sign nothing: Anthropic would refuse the whole conversation for it.
+    elif MARK_IN_BODY in request.raw or SERVED_IN_BODY in request.raw:
+        # Thinking of hosts that sign nothing, searches that were not its own: Anthropic would refuse the conversation.
         out["messages"] = [_signed_only(message) for message in out["messages"]]
         if _must_not_think(out):
             out["thinking"] = {"type": "disabled"}
@@ -168,12 +169,12 @@ def _must_not_think(out: JSON) -> bool:
 
 
 def _signed_only(message: JSON) -> JSON:
-    """A message without the thinking that is in an envelope of ours. One of nothing else keeps a word for its place."""
+    """A message without thinking in our envelope, and with our searches in words. One of nothing else keeps a word."""
     content = message.get("content")
     if not isinstance(content, list):
         return message
-    kept = [block for block in content if opened(block.get("signature") or block.get("data")) is None]
-    if len(kept) == len(content):
+    kept = without_ours([b for b in content if opened(b.get("signature") or b.get("data")) is None])
+    if kept == content:
         return message
     return {**message, "content": kept or [{"type": "text", "text": "(thought)"}]}
 
@@ -261,6 +262,9 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], quirks: frozenset[s
     for block in content:
         kind = block.get("type")
         kind = kind if isinstance(kind, str) else ""
+        if (words := words_of(block)) is not None:
+            yield {"type": "text", "text": words}
+            continue
         if kind in drop or (str(kind).endswith("_tool_result") and kind != "tool_result"):
             continue
         if kind == "text" and not block.get("text"):

@@ -23,6 +23,7 @@ from engine.config._routes import shadowed
 from engine.config._schema import AUTO, Chain, Config, Provider, Route, Secret, Server, check_exposure
 from engine.config._structure import Reader
 from engine.config._toml import Lines, parse
+from engine.config._web import local_answers, web_tools
 from policies import (
     Candidate,
     Hedge,
@@ -102,6 +103,8 @@ class _Resolver:
             aliases=self.catalogue.aliases,
             listed=environment.listed,
             thinking=environment.thinking,
+            local_answers=local_answers(self.file.local_answers, self.environ, self.findings),
+            web_tools=web_tools(self.file.web_tools, self.environ, self.findings),
         )
 
     @cached_property

@@ -23,7 +23,6 @@ from engine.config._model_tables import described, settings_of
 from engine.config._problems import Findings, Path, either, nearest, quotable
 from engine.config._schema import (
     NOT_SUPPORTED,
-    SPOKEN,
     WHATEVER_WIRE,
     WIRES,
     Auth,
@@ -32,7 +31,6 @@ from engine.config._schema import (
     Provider,
     Secret,
     Wire,
-    not_spoken,
 )
 from engine.config._thread import ThreadSettings
 from policies import Breaker, Concurrency, Scope, Window
@@ -126,7 +124,6 @@ class _One:
         because = (
             ("" if table.enabled else "it is switched off in the file")
             or (row.unsupported and f"{NOT_SUPPORTED}{row.unsupported}")
-            or ("" if wire in SPOKEN else not_spoken(wire))
             or no_base
             or (self._unset(variables) if variables and not keys else "")
             or self._not_counted()
@@ -175,9 +172,7 @@ class _One:
         """The same provider on its other wires, for a host that serves some of its models there."""
         row = self.row
         offered = self._offered()
-        wires = {
-            wire for wire in made.wire_by_model.values() if wire in SPOKEN and wire in offered and wire != made.wire
-        }
+        wires = {wire for wire in made.wire_by_model.values() if wire in offered and wire != made.wire}
         found: dict[Wire, Provider] = {}
         for wire in wires:
             base, paths, no_base = self._address(wire, offered[wire])
@@ -289,13 +284,13 @@ class _One:
             findings.warn(path, "it has no effect together with a proxy: requests go over HTTP")
 
     def _endpoint(self) -> tuple[Wire, Endpoint]:
-        """The wire and where it is spoken: as the table says, else the row's first that this version speaks."""
+        """The wire and where it is spoken: as the table says, else the row's first."""
         row, table = self.row, self.table
         offered = self._offered()
         if _ollama.chosen(table, offered):
             return "ollama", offered["ollama"]
         if table.wire is None:
-            return next(((w, e) for w, e in offered.items() if w in SPOKEN), next(iter(offered.items())))
+            return next(iter(offered.items()))
         if table.wire in offered:
             return table.wire, offered[table.wire]
         if table.base_url is None:

@@ -24,8 +24,18 @@ Wire = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama
 WIRES: tuple[Wire, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "zed", "rehearsal")
 #: How a key is sent; `client` passes on the client's own credential, `none` sends none.
 Auth = Literal["x-api-key", "bearer", "api-key", "x-goog-api-key", "client", "none"]
-#: The wires this version has a dialect for. A new dialect adds its wire here, and nothing else in this package changes.
-SPOKEN: frozenset[Wire] = frozenset(WIRES)
+
+#: Where a web search can be made.
+SearchEngine = Literal["duckduckgo", "searxng", "brave", "tavily"]
+#: What each needs: the usual variable of its key, and its own address; None where there is none.
+SEARCH_ENGINES: Mapping[SearchEngine, tuple[str | None, str | None]] = MappingProxyType(
+    {
+        "duckduckgo": (None, "https://html.duckduckgo.com"),
+        "searxng": (None, None),
+        "brave": ("BRAVE_API_KEY", "https://api.search.brave.com"),
+        "tavily": ("TAVILY_API_KEY", "https://api.tavily.com"),
+    }
+)
 
 #: The built-in provider that answers in process when nobody else can.
 REHEARSAL = "rehearsal"
@@ -186,7 +196,7 @@ class Provider:
     def unusable_for(self, model: str) -> str:
         """Why no request for this model may be sent here; empty where it may.
 
-        A reason of the provider's own, or that the host speaks a wire for this model that this version does not.
+        A reason of the provider's own, or that this model is asked on a wire that the configuration has switched off.
         """
         if self.unusable_because:
             return self.unusable_because
@@ -195,7 +205,7 @@ class Provider:
         wire = self.wire_of(model)
         if wire == self.wire or wire in self.variants:
             return ""
-        return not_spoken(wire) if wire not in SPOKEN else f"it is asked on {wire} only"
+        return f"it is asked on {wire} only"
 
     def on(self, model: str) -> Provider:
         """This provider on the wire that this model is asked on."""
@@ -271,11 +281,6 @@ class Provider:
 NOT_SUPPORTED = "not supported: "
 
 
-def not_spoken(wire: Wire) -> str:
-    """Why a host on this wire cannot be asked."""
-    return f"its wire {wire} is not spoken by this version"
-
-
 #: Peculiarities of hosts on the anthropic wire that a body or an answer must be fitted to.
 QUIRKS: Mapping[str, str] = MappingProxyType(
     {
@@ -287,6 +292,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "no-named-tool-choice": "a tool_choice that names a tool is refused while thinking is on",
         "no-signature": "thinking blocks come without a signature",
         "random-signature": "signatures mean nothing and are not checked",
+        "runs-web-tools": "web_search and web_fetch are executed by the host itself",
         "tool-results-as-text": "tool_result.content is safest as a string",
         "trailing-done": "a `data: [DONE]` may follow message_stop",
         "truncates-silently": "a prompt beyond the window is cut, or answered as if nothing were wrong",
@@ -374,6 +380,42 @@ def is_loopback(host: str) -> bool:
 
 
 @attrs.frozen(kw_only=True)
+class LocalAnswers:
+    """Which of Claude Code's side requests are answered here. On where nobody can miss the model's answer.
+
+    Off: `prefix`, whose answer decides what the client runs unasked; `title` and `suggestions`, which a person reads.
+    """
+
+    quota: bool = True
+    prefix: bool = False
+    title: bool = False
+    suggestions: bool = False
+    filepaths: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class WebTools:
+    """`web_search` and `web_fetch` for models that have none. Sizes in bytes and characters, times in seconds."""
+
+    enabled: bool = False
+    search: SearchEngine = "duckduckgo"
+    #: Where the engine is; None: its own address.
+    search_base_url: str | None = None
+    search_key: Secret | None = None
+    #: Uses of one tool in one request, whatever the request allows itself.
+    max_uses: int = 8
+    results: int = 10
+    #: Everything the tools do for one request, and one page.
+    total_s: float = 120.0
+    fetch_s: float = 20.0
+    max_page_bytes: int = 2 * 1024 * 1024
+    max_page_chars: int = 24_000
+    allowed_schemes: tuple[str, ...] = ("http", "https")
+    allowed_ports: tuple[int, ...] = (80, 443)
+    allow_private_networks: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """One snapshot. `providers` holds every known id, usable or not; `chains` holds the built-in `auto` as well.
 
@@ -382,6 +424,8 @@ class Config:
     """
 
     server: Server = Server()
+    local_answers: LocalAnswers = LocalAnswers()
+    web_tools: WebTools = WebTools()
     providers: Mapping[str, Provider]
     chains: Mapping[str, Chain]
     routes: tuple[Route, ...]

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from engine._events import (
+    AnsweredLocally,
     AttemptEnded,
     AttemptStarted,
     CandidateSkipped,
@@ -39,6 +40,7 @@ class Record:
 
     accepted: RequestAccepted
     planned: PlanMade | None = None
+    local: AnsweredLocally | None = None
     finished: RequestFinished | None = None
     events: list[EngineEvent] = attrs.field(factory=list)
 
@@ -59,6 +61,8 @@ class Recent:
             case _ if (record := self._records.get(event.request_id)) is not None:
                 if isinstance(event, PlanMade):
                     record.planned = event
+                elif isinstance(event, AnsweredLocally):
+                    record.local = event
                 elif isinstance(event, RequestFinished):
                     record.finished = event
                 else:
@@ -75,6 +79,8 @@ class Recent:
             return None
         told = _summary(record)
         told["own_policies"] = list(record.accepted.policies)
+        if record.local is not None:
+            told["local_answer"] = record.local.probe
         if record.planned is not None:
             told["plan"] = _plan(record.planned.plan)
             told["view"] = _view(record.planned.view)
@@ -90,7 +96,7 @@ def _summary(record: Record) -> JSON:
     accepted, finished = record.accepted, record.finished
     return {
         "id": accepted.request_id,
-        "at": record.planned.view.wall_s if record.planned else None,
+        "at": record.planned.view.wall_s if record.planned else record.local.wall_s if record.local else None,
         "model": accepted.model,
         "chain": accepted.chain,
         "resolved_by": accepted.how,

@@ -344,7 +344,11 @@ class TestReduced:
         messages = reduced(RICH, frozenset())["messages"]
         assert [message["role"] for message in messages] == ["user", "assistant", "user"]
         assert messages[0]["content"] == [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
-        assert [block["type"] for block in messages[1]["content"]] == ["tool_use"]
+        assert [block["type"] for block in messages[1]["content"]] == ["tool_use", "text", "text"]
+        assert [block["text"] for block in messages[1]["content"][1:]] == [
+            "[searched the web for: ]",
+            "[results of a web search]\n(nothing was found)",
+        ]
         assert messages[2]["content"] == [
             {"type": "tool_result", "tool_use_id": "t1", "content": [
                 {"type": "text", "text": "[tool available: Grep]"}, {"type": "text", "text": "three"}]},
