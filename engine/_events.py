@@ -102,6 +102,8 @@ class TryEnded(EngineEvent):
     key: int = 0
     failure: Failure | None = None
     again: str = "nothing"
+    #: What the answer came over, where one began: `http`, `websocket`, `process`.
+    via: str = ""
 
 
 @attrs.frozen(kw_only=True)

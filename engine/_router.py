@@ -53,6 +53,8 @@ class Router:
     gate: Gate
     transports: Callable[[Provider], Transport]
     wall_s: Callable[[], float]
+    #: Whether a transport keeps a connection open for this request's conversation with a provider's model.
+    holds: Callable[[Request, Provider, str], bool] = lambda *_: False
     counter: Counter | None = None
     _turns: set[_Turn] = attrs.field(factory=set)
     _stopping: bool = False
@@ -214,7 +216,17 @@ class Router:
 
     def _composed(self, config: Config, request: Request, found: Resolution) -> tuple[Plan, View]:
         at = trio.current_time()
-        view = self.books.view(config, found.candidates, request.need, at=at, wall_s=self.wall_s(), seed=request.id)
+        view = self.books.view(
+            config,
+            found.candidates,
+            request.need,
+            at=at,
+            wall_s=self.wall_s(),
+            seed=request.id,
+            sticky=[
+                c for c in found.candidates if self.holds(request, config.providers[c.provider].on(c.model), c.model)
+            ],
+        )
         return compose((*found.chain.policies, *request.policies), found.candidates, view), view
 
     async def _race(self, race: Race) -> None:

@@ -81,6 +81,7 @@ PURE = (
     "transports/zed/_summary.py",
     "transports/zed/_threads.py",
     "transports/_classify.py",
+    "transports/_continuation.py",
     "transports/_http1.py",
     "transports/_outgoing.py",
     "transports/_pool.py",

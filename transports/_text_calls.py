@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable
+from typing import cast
 
 import attrs
 import orjson
 
 from engine import JSON, PROGRESS, Ask, Kind, MalformedEvent, StreamEvent, block_stop, event
 from transports._deferred import offered
-from transports._dialect import Decoder, message_id
+from transports._dialect import Decoder, FrameDecoder, message_id
 from transports.translate._ids import ids_in, unique_ids
 from transports.translate._spoken import CONTROL, MARKS, MAX_CHARS, Call, Schemas, bare, calls_in, may_become_calls
 
@@ -89,6 +90,10 @@ class TextCalls:
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """The events that `chunk` completes. Raises StreamError, SSEError."""
         return self._through(self.inner.feed(chunk))
+
+    def take(self, payload: JSON) -> list[StreamEvent]:
+        """The same for one event as an object, on wires that have such. Raises StreamError."""
+        return self._through(cast(FrameDecoder, self.inner).take(payload))
 
     def finish(self) -> list[StreamEvent]:
         """The stream is over. What is held of a message that has no end was never said."""

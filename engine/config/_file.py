@@ -149,6 +149,7 @@ class ProviderTable:
     public_key: bool = True
     proxy: ProxyUrl | None = None
     proxy_env: EnvName | None = None
+    websocket: bool = False
     max_output_tokens: Tokens | None = None
     thinking: ThinkingTable | None = None
     timeouts: TimeoutsTable = TimeoutsTable()

@@ -35,6 +35,8 @@ from engine.config._schema import (
 from engine.config._thread import ThreadSettings
 from policies import Breaker, Concurrency, Scope, Window
 
+#: The wire that is also spoken over WebSockets.
+WEBSOCKET_WIRE: Wire = "openai-responses"
 #: A model that fits on a desk serves few at once; more would only queue inside it, where no policy sees them.
 LOCAL_SCOPE = Concurrency(limit=2)
 DEFAULT_SCOPE = Concurrency(limit=16)
@@ -140,6 +142,7 @@ class _One:
             key_limit=self._key_limit(),
             settings=attrs.evolve(settings_of(table), headers=self._headers(public)),
             proxy=self._proxy(),
+            websocket=table.websocket and wire == WEBSOCKET_WIRE,
             scope=scope,
             breaker=None if breaker == "off" else breaker,
             named=self.named,
@@ -162,6 +165,7 @@ class _One:
             open_models=row.public_models if public else None,
             families=row.families,
         )
+        self._check_websocket(made)
         return attrs.evolve(made, variants=MappingProxyType(self._variants(made)))
 
     def _variants(self, made: Provider) -> dict[Wire, Provider]:
@@ -180,6 +184,7 @@ class _One:
                 paths=MappingProxyType(dict(paths)),
                 auth=self._keys(offered[wire])[2] if made.keys else made.auth,
                 unusable_because=made.unusable_because or no_base,
+                websocket=self.table.websocket and wire == WEBSOCKET_WIRE,
                 drop=row.drop if native else frozenset(),
                 quirks=self._quirks(wire),
                 counts_tokens=row.counts_tokens if native else None,
@@ -263,6 +268,20 @@ class _One:
         if "rehearsal" in self.row.wires and (table.base_url or table.keys):
             key = "base_url" if table.base_url else "keys_env"
             error((*self.path, key), "the rehearsal wire answers in process: it has no address and no key")
+
+    def _check_websocket(self, made: Provider) -> None:
+        """Sockets are spoken on one wire, and not through a proxy."""
+        if not self.table.websocket:
+            return
+        findings, path = self.join.findings, (*self.path, "websocket")
+        wires = dict.fromkeys((made.wire, *made.wire_by_model.values()))
+        if WEBSOCKET_WIRE not in wires:
+            findings.error(
+                path,
+                f"only the wire {WEBSOCKET_WIRE} has sockets, and '{quotable(made.id)}' is asked on {either(wires)}",
+            )
+        elif made.proxy is not None:
+            findings.warn(path, "it has no effect together with a proxy: requests go over HTTP")
 
     def _endpoint(self) -> tuple[Wire, Endpoint]:
         """The wire and where it is spoken: as the table says, else the row's first."""

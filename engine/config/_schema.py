@@ -143,6 +143,8 @@ class Provider:
     settings: Settings = Settings()
     #: The address of a proxy that requests go through; it may hold credentials.
     proxy: Secret | None = None
+    #: Whether turns go over a WebSocket that stays open; on wire `openai-responses` alone.
+    websocket: bool = False
     scope: Scope = attrs.field(default=Concurrency(limit=16))
     breaker: Breaker | None = attrs.field(default=Breaker())
     named: bool = False

@@ -193,8 +193,10 @@ def _attempts(record: Record) -> list[JSON]:
                 if passed:
                     told["keys_passed_over"] = passed
                 rows[event.attempt]["tries"].append(told)
-            case TryEnded() if event.failure is not None:
-                rows[event.attempt]["tries"][-1]["failure"] = str(event.failure)
+            case TryEnded():
+                last = rows[event.attempt]["tries"][-1]
+                last["failure"] = str(event.failure) if event.failure is not None else None
+                last |= {"via": event.via} if event.via else {}
             case FirstContent():
                 rows[event.attempt]["first_content_s"] = _rounded(event.at - began_at)
             case Committed():

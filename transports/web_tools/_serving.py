@@ -79,6 +79,7 @@ class Session:
     settings: WebTools
     web: Web
     began: trio.Event = attrs.field(factory=trio.Event)
+    via: str = ""  # of the round that was opened last
     _failure: Exception | None = None
     _working: bool = False
     _deadline: float | None = None  # when the tools' time is over, from their first use
@@ -138,6 +139,7 @@ class Session:
         """Ask once, and hand on what comes."""
         async with self.inner.open(ask) as upstream:
             self._working = False
+            self.via = upstream.via
             self.began.set()
             while not rounds.over:
                 events = await upstream.read()
