@@ -20,14 +20,16 @@ import orjson
 
 from engine import JSON
 from transports.translate._arguments import fits
+from transports.translate._texts import well_written
 
+_BULLET = "\u25cf"
 #: What may stand between and around calls, and means nothing.
 _FRAMES = (
     "<tool_call>", "</tool_call>", "<tool_calls>", "</tool_calls>", "<minimax:tool_call>", "</minimax:tool_call>",
     "<function_calls>", "</function_calls>", "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>",
     "<|tool_call_begin|>", "<|tool_call_end|>", "<\uff5ctool\u2581calls\u2581begin\uff5c>",
     "<\uff5ctool\u2581calls\u2581end\uff5c>", "<\uff5ctool\u2581call\u2581begin\uff5c>",
-    "<\uff5ctool\u2581call\u2581end\uff5c>", "[TOOL_CALLS]", "<|python_tag|>", "\u25cf",
+    "<\uff5ctool\u2581call\u2581end\uff5c>", "[TOOL_CALLS]", "<|python_tag|>", _BULLET,
 )  # fmt: skip
 #: Ends of a turn that a template leaves in the text.
 CONTROL = (
@@ -39,8 +41,10 @@ _INSIDE = ("</function>", "</invoke>", "<parameter", "</parameter>", "<arg_key>"
 #: Tools that only read: for these the name before the arguments is enough (`WebFetch {"url": ...}`).
 _BY_NAME = ("WebFetch", "WebSearch")
 #: What a line begins with that may be a call.
-MARKS = (*(f for f in _FRAMES if not f.startswith("</") and f != "\u25cf"), "\u25cf <function=", "<function=",
+MARKS = (*(f for f in _FRAMES if not f.startswith("</") and f != _BULLET), f"{_BULLET} <function=", "<function=",
          "<invoke name=", *_BY_NAME)  # fmt: skip
+#: What a tool's name stands right behind.
+_NAMING = ("<function=", "<invoke name=")
 #: Calls in one answer.
 _MAX_CALLS = 32
 #: A text that is longer is no call, in characters.
@@ -66,7 +70,14 @@ _SPACE = re.compile(r"\s*")
 _ANY_NAME = re.compile(
     r"<function=([^>]{1,200})>|<invoke name=[\"']([^\"'>]{1,200})[\"']>|\"name\"\s*:\s*\"([^\"]{1,200})\""
 )
-_JSON = json.JSONDecoder(strict=False)
+
+
+def _no_value(word: str) -> Any:
+    raise ValueError(f"{word} is no value of JSON's")
+
+
+#: Control characters are taken as they come, since models write a line feed as one.
+_JSON = json.JSONDecoder(strict=False, parse_constant=_no_value)
 
 Schemas = Mapping[str, JSON | None]
 Call = tuple[str, JSON]
@@ -94,13 +105,16 @@ def may_become_calls(text: str, schemas: Schemas) -> bool:
     if not all(name in schemas for name, _ in calls):
         return False
     rest = text[at:]
+    named = next((found for found in _ANY_NAME.findall(rest[:512]) if any(found)), None)
+    on_offer = named is None or all(name in schemas for name in named if name)
+    if not on_offer and rest.startswith(_NAMING):
+        return False
     opened = any(mark in text[behind:at] for mark in MARKS)
     if not rest or opened or any(_meet(rest, mark) for mark in (*MARKS, *_FRAMES, *CONTROL, *_INSIDE)):
         return True
     if calls:
         return False
-    named = next((found for found in _ANY_NAME.findall(rest[:512]) if any(found)), None)
-    return named is None or all(name in schemas for name in named if name)
+    return on_offer
 
 
 def _meet(text: str, mark: str) -> bool:
@@ -147,19 +161,25 @@ def _skipped(text: str, at: int) -> int:
 
 
 def _tagged(opening: re.Pattern[str], closing: re.Pattern[str], text: str, at: int, schemas: Schemas) -> _Found | None:
-    """`<function=NAME><parameter=KEY>VALUE</parameter></function>` and its like."""
+    """`<function=NAME><parameter=KEY>VALUE</parameter></function>` and its like.
+
+    Behind a bullet nothing is closed. Anywhere else what is not closed was cut, and half a command is a command.
+    """
     head = opening.match(text, at)
     if head is None:
         return None
+    bulleted = text[:at].rstrip().endswith(_BULLET)
     name, at = head["name"], head.end()
     given: dict[str, Any] = {}
     while (key := _PARAMETER.match(text, at)) is not None:
         end = _PARAMETER_END.search(text, key.end())
+        if end is None and not bulleted:
+            return None
         stop, behind = (end.start(), end.end()) if end else (len(text), len(text))
         given[key["key"]] = _value(text[key.end() : stop], name, key["key"], schemas)
         at = behind
     end = closing.match(text, at)
-    if end is None and opening is not _FUNCTION:
+    if end is None and not bulleted:
         return None
     return [(name, given)], end.end() if end else at
 
@@ -230,7 +250,8 @@ def _json(text: str, at: int) -> tuple[Any, int] | None:
         value, end = _JSON.raw_decode(text, at)
     except (ValueError, RecursionError):
         return None
-    return value, end
+    # What was read here may be more than can be written: half a character, a number of fifty digits.
+    return None if well_written(value) is None else (value, end)
 
 
 def _value(text: str, tool: str, key: str, schemas: Schemas) -> Any:

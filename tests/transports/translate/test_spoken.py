@@ -92,6 +92,15 @@ NO_CALLS = {
     "a sentence behind it": '<tool_call>{"name":"ls","arguments":{}}</tool_call>\nThat is the format.',
     "cut in the middle": '<tool_call>{"name":"Read","arguments":{"file_path":"/a',
     "an invoke that is not closed": '<invoke name="Read"><parameter name="file_path">/a</parameter>',
+    "a parameter that is not closed": "<function=Read><parameter=file_path>/a",
+    "a parameter that is being closed": "<function=Read><parameter=file_path>/a</par",
+    "a second parameter that is not closed": "<function=Read><parameter=file_path>/a</parameter><parameter=limit>1",
+    "a function that is not closed": "<tool_call><function=Read><parameter=file_path>/a</parameter>",
+    "a function without anything": "<function=ls>",
+    "half a character": '<tool_call>{"name":"Read","arguments":{"file_path":"\\ud800"}}</tool_call>',
+    "a number that nobody can write": '<tool_call>{"name":"ls","arguments":{"n":%s}}</tool_call>' % ("9" * 40),
+    "a number that is none": '<tool_call>{"name":"ls","arguments":{"n":NaN}}</tool_call>',
+    "deeper than anybody writes": '<tool_call>{"name":"ls","arguments":{"n":%s%s}}</tool_call>' % ("[" * 400, "]" * 400),
     "one good, one bad": '<tool_call>{"name":"ls","arguments":{}}</tool_call><tool_call>{"name":"x"}</tool_call>',
     "arguments that are no object": '<tool_call>{"name":"ls","arguments":[1]}</tool_call>',
     "no name": '<tool_call>{"arguments":{}}</tool_call>',
@@ -129,6 +138,11 @@ class TestForms:
     def test_what_cannot_become_one_is_given_up_early(self, case: str) -> None:
         """It is an answer that somebody waits for."""
         assert not may_become_calls(NO_CALLS[case], SCHEMAS)
+
+    @pytest.mark.parametrize("text", ["<function=Bash><parameter=command>rm", '<invoke name="Bash"><parameter name="a">b'])
+    def test_a_tool_that_was_not_offered_is_given_up_while_it_is_coming(self, text: str) -> None:
+        """Its name comes first."""
+        assert not may_become_calls(text, SCHEMAS)
 
     def test_a_very_long_one_is_none(self) -> None:
         """Calls are short."""
