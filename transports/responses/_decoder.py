@@ -147,7 +147,7 @@ class ResponsesDecoder:
         number = payload.get("sequence_number")
         if type(number) is not int:
             return False
-        if number == self._number and self._counts and payload == self._last:
+        if number == self._number and self._counts and _alike(payload, self._last):
             return True
         self._counts = self._number is not None and number != self._number
         self._number, self._last = number, payload
@@ -256,6 +256,14 @@ class ResponsesDecoder:
     def _tokens(self) -> tuple[JSON, bool]:
         """The usage so far, and whether any of it is an estimate: of hosts that count nothing, or say zero."""
         return with_estimates(told.tokens_of(self._usage), prompt=self._estimate, written=self._writer.size)
+
+
+def _alike(one: JSON, other: JSON) -> bool:
+    """Whether two events say the same; not of any that are nested deeper than Python compares."""
+    try:
+        return one == other
+    except RecursionError:
+        return False
 
 
 def _parsed(data: bytes) -> JSON:

@@ -301,6 +301,15 @@ class TestEnds:
         still = [{**delta("output_text", "b"), "sequence_number": 0} for _ in range(3)]
         assert read_all(*still, completed()).text == "bbb"
 
+    def test_two_events_too_deep_to_be_compared_are_two(self) -> None:
+        """More can be read than Python compares."""
+        deep = orjson.loads(b"[" * 1010 + b"]" * 1010)
+        other = orjson.loads(b"[" * 1010 + b"]" * 1010)
+        one = decoder()
+        for number, odd in ((1, None), (2, deep), (2, other)):
+            one.take({"type": "response.odd", "sequence_number": number, "odd": odd})
+        assert read_events(one.take(delta("output_text", "a")) + one.take(completed())).text == "a"
+
     def test_what_is_no_event_is_refused(self) -> None:
         """A text, a list, a number."""
         for data in (b"data: {\n\n", b"data: [1,2]\n\n", b"data: 5\n\n"):
