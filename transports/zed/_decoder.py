@@ -14,6 +14,7 @@ from engine import JSON, StreamEvent, error_event
 from transports._anthropic import StreamError
 from transports._dialect import Decoder
 from transports.ollama._lines import Lines
+from transports.translate._texts import word
 
 LINES = "application/x-ndjson"
 
@@ -48,9 +49,14 @@ class ZedDecoder:
         return self._read(self._lines.feed(chunk))
 
     def finish(self) -> list[StreamEvent]:
-        """The stream is over."""
+        """The stream is over. A line that was cut behind the end of the answer is none."""
         rest = self._lines.finish()
-        out = self._read([rest] if rest else [])
+        try:
+            out = self._read([rest] if rest else [])
+        except StreamError:
+            if not self._inner.ended:
+                raise
+            out = []
         return out if self._failed(out) else out + self._inner.finish()
 
     def whole(self, message: JSON) -> list[StreamEvent]:
@@ -96,7 +102,7 @@ class ZedDecoder:
         failed = status.get("failed") if isinstance(status, dict) else None
         if failed is None:
             return None
-        failed = failed if isinstance(failed, dict) else {"message": str(failed)}
+        failed = failed if isinstance(failed, dict) else {"message": word(failed)}
         words = [word for word in (failed.get("code"), failed.get("message")) if isinstance(word, str)]
         told = error_event("api_error", ": ".join(words) or "the host has failed")
         upstream = {"message": ": ".join(words), "code": failed.get("code"), "retry_after": failed.get("retry_after")}

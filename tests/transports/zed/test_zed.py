@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from engine import Ask, AttemptError, Kind, StreamEvent
-from engine.config import Model, ThreadSettings
+from engine.config import Accent, Model, ThreadSettings
 from policies import Price
 from tests.recordings import CUTS, pieces, reading
 from tests.transports.asks import ask, body
 from tests.transports.zed.host import Host, lines, said
 from transports import DIALECTS, AnthropicDecoder, SSEError, StreamError
+from transports.gemini import GeminiDecoder
+from transports.translate._tools import Toolbox
 from transports.zed import nested, vendor_of
 from transports.zed._decoder import ZedDecoder
 from transports.zed._threads import KEPT, Threads, cut_at, kept, standing
@@ -347,6 +349,25 @@ class TestLines:
         assert events[-1].kind is Kind.ERROR
         assert events[-1].payload["error"]["message"] == "upstream_http_error: 529"
         assert events[-1].payload["upstream"]["code"] == "upstream_http_error"
+
+    @pytest.mark.parametrize("odd", [b"true", b"[1]", b"[" * 1000 + b"]" * 1000], ids=["true", "a list", "deep"])
+    def test_a_failure_of_any_shape_is_an_error(self, odd: bytes) -> None:
+        """However deep."""
+        one = ZedDecoder(AnthropicDecoder(model="m"), named_events=True)
+        events = one.feed(b'{"status":{"failed":%s}}\n' % odd)
+        assert events[-1].payload["error"]["message"] == "the host has failed"
+
+    def test_a_line_that_is_cut_behind_the_end_takes_nothing_back(self) -> None:
+        """Nor does one that was cut before it become an end."""
+        chunk = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
+        one = ZedDecoder(GeminiDecoder(toolbox=Toolbox.of({}, Accent())), named_events=False)
+        events = one.feed(lines([chunk]) + b'{"status":"strea') + one.finish()
+        assert reading(b"".join(e.raw for e in events)).text == "hi"
+        assert one.complete
+        cut = ZedDecoder(GeminiDecoder(toolbox=Toolbox.of({}, Accent())), named_events=False)
+        with pytest.raises(StreamError, match="not JSON"):
+            cut.feed(b'{"event":{"cand')
+            cut.finish()
 
     def test_a_stream_that_breaks_off_is_not_complete(self) -> None:
         """Whatever the host says of its stream."""
