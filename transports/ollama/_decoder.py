@@ -30,6 +30,8 @@ from transports.translate._writer import Writer
 STOPS: Mapping[str, str] = MappingProxyType({"length": "max_tokens"})
 #: Reasons that are no end of an answer but the whole of it: the model was loaded, or put away.
 _NO_ANSWER = frozenset(["load", "unload"])
+#: Calls in one answer. Parallel calls of one turn are a handful.
+MAX_CALLS = 128
 #: What stands beside an error and says which one it is.
 _CODES = ("status_code", "status", "StatusCode", "code")
 _WORDLESS = "an error without a text"
@@ -159,6 +161,8 @@ class OllamaDecoder:
                 arguments = arguments_json(self._toolbox, name, given, mend=False)
             case _:
                 raise StreamError(f"the arguments of a call of {name[:64]} are not an object")
+        if len(self._calls) >= MAX_CALLS:
+            raise StreamError(f"more than {MAX_CALLS} tool calls in one answer")
         id = call.get("id")
         self._calls.append((id if isinstance(id, str) else "", name, arguments))
         self._gathered += len(arguments) + len(name)

@@ -24,6 +24,7 @@ from tests.transports.ollama.lines import (
     toolbox,
 )
 from transports._anthropic import MAX_WAITING_BYTES, StreamError
+from transports.ollama._decoder import MAX_CALLS
 from transports.ollama._lines import MAX_LINE_BYTES, Lines
 
 
@@ -154,6 +155,14 @@ class TestCalls:
             one.feed(many)
         with pytest.raises(StreamError, match="tool calls of more than"):
             one.feed(many * 2)
+
+
+    def test_calls_of_nothing_without_end_are_not_gathered(self) -> None:
+        """Each is a few bytes, and all are looked through for each."""
+        one = decoder()
+        one.feed(body(line(tool_calls=[call("read")] * MAX_CALLS)))
+        with pytest.raises(StreamError, match="more than 128 tool calls"):
+            one.feed(body(line(tool_calls=[call("read")])))
 
 
 class TestEnds:
