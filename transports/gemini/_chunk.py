@@ -39,6 +39,7 @@ _BY_NUMBER = (
     "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS",
 )  # fmt: skip
 _UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
+_COUNTS = ("promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
 _WORDLESS = "an error without a text"
 
 
@@ -96,7 +97,7 @@ def error_in(chunk: JSON) -> JSON | None:
 def usage_in(chunk: JSON) -> JSON:
     """The counts in a chunk; those of the last one that has any are the whole answer's."""
     usage = chunk.get("usageMetadata")
-    return {k: v for k, v in usage.items() if type(v) in (int, float)} if isinstance(usage, dict) else {}
+    return {name: usage[name] for name in _COUNTS if _count(usage.get(name))} if isinstance(usage, dict) else {}
 
 
 def tokens_of(usage: JSON) -> JSON:

@@ -19,7 +19,7 @@ from tests.transports.gemini.speech import (
     thought,
 )
 from transports._anthropic import StreamError
-from transports.gemini._chunk import FAILED, STOPS
+from transports.gemini._chunk import FAILED, STOPS, usage_in
 
 
 class TestStreams:
@@ -94,6 +94,12 @@ class TestStreams:
         (start, *_) = decoded([stream(chunk("a"), chunk(finish="STOP"))], estimate=77)
         assert start.payload["message"]["usage"]["input_tokens"] == 77
         assert start.estimated
+
+    def test_counts_of_no_name_are_not_gathered(self) -> None:
+        """However many a host makes up."""
+        assert usage_in({"usageMetadata": {"promptTokenCount": 3, "thoughtsTokenCount": 0, "x1": 1, "x2": 2.0}}) == {
+            "promptTokenCount": 3
+        }
 
     def test_a_tool_name_that_gemini_does_not_take_comes_back(self) -> None:
         """It went out with a `_` in front."""
