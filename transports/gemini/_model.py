@@ -67,9 +67,9 @@ class Generation:
 
         Thinking is part of an answer: a budget that the answer's `cap` cannot hold becomes half of that.
         """
-        if known is not None and not known.thinks:
+        if not known.thinks if known is not None else self.version < (2, 5):
             return {}
-        by_budget = known.budget if known is not None else (2, 5) <= self.version < (3, 0)
+        by_budget = known.budget if known is not None else self.version < (3, 0)
         by_level = bool(known.efforts) if known is not None else self.version >= (3, 0)
         shown: JSON = {"includeThoughts": True} if want.on else {}
         if by_level:

@@ -243,7 +243,10 @@ THINKING: list[tuple[str, Thinking | None, dict[str, Any], Any]] = [
     ("gemini-3.1-pro-preview", Thinking(efforts=("low", "medium", "high")), ON,
      {"includeThoughts": True, "thinkingLevel": "medium"}),
     ("models/gemini-3.5-flash", None, LOW, {"includeThoughts": True, "thinkingLevel": "low"}),
-    ("gemini-2.0-flash", None, ON, {"includeThoughts": True}),
+    ("gemini-2.0-flash", None, ON, None),
+    ("gemini-2.0-flash", None, OFF, None),
+    ("gemini-2.0-flash", Thinking(toggle=True), ON, {"includeThoughts": True}),
+    ("gemma-3-27b-it", None, ON, None),
     ("gemini-2.0-flash", Thinking(), ON, None),
     ("gemma-3-27b-it", None, OFF, None),
 ]  # fmt: skip
