@@ -180,7 +180,7 @@ class WireHTTP:
             turn = self.dialect(await self.readable.made(ask))
             return attrs.evolve(turn, decoder=with_text_calls(ask, turn.decoder))
         except TooDeep as error:
-            raise AttemptError(Failure(kind=FailureKind.CLIENT, message=str(error), status=400)) from error
+            raise AttemptError(too_deep(error)) from error
         except ValueError as error:
             raise AttemptError(_unbuildable(error)) from error
 
@@ -270,6 +270,11 @@ def _request(ask: Ask, turn: Turn) -> httpx.Request:
         )
     except (httpx.InvalidURL, ValueError) as error:
         raise AttemptError(_unbuildable(error)) from error
+
+
+def too_deep(error: TooDeep) -> Failure:
+    """The failure that a body is which can be read and cannot be written."""
+    return Failure(kind=FailureKind.CLIENT, message=str(error), status=400)
 
 
 def _unbuildable(error: Exception) -> Failure:

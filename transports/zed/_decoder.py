@@ -14,7 +14,7 @@ from engine import JSON, StreamEvent, error_event
 from transports._anthropic import StreamError
 from transports._dialect import Decoder
 from transports.ollama._lines import Lines
-from transports.translate._texts import word
+from transports.translate._texts import well_written, word
 
 LINES = "application/x-ndjson"
 
@@ -106,6 +106,8 @@ class ZedDecoder:
         words = [word for word in (failed.get("code"), failed.get("message")) if isinstance(word, str)]
         told = error_event("api_error", ": ".join(words) or "the host has failed")
         upstream = {"message": ": ".join(words), "code": failed.get("code"), "retry_after": failed.get("retry_after")}
+        if well_written(upstream) is None:
+            upstream = {"message": ": ".join(words)}
         return StreamEvent(told.kind, told.raw, {**told.payload, "upstream": upstream})
 
 

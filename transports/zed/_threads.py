@@ -12,12 +12,11 @@ from hashlib import blake2b
 from uuid import UUID
 
 import attrs
-import orjson
 
 from engine import JSON, Request
 from engine.config import ThreadSettings
 from policies import Price
-from transports.translate._texts import blocks_of
+from transports.translate._texts import blocks_of, written
 from transports.zed._mode import burns
 
 #: Threads that are known; the one that was used longest ago is forgotten.
@@ -115,8 +114,8 @@ def kept(messages: list[JSON], cut: Cut | None) -> list[JSON]:
 
 
 def tokens_of(messages: list[JSON]) -> int:
-    """What messages weigh, roughly, in tokens."""
-    return len(_written(messages)) // _BYTES_PER_TOKEN
+    """What messages weigh, roughly, in tokens. Raises TooDeep, as all do here that write them."""
+    return len(written(messages)) // _BYTES_PER_TOKEN
 
 
 def cut_at(messages: list[JSON], room: int, summary: str = "") -> Cut | None:
@@ -164,14 +163,7 @@ def _conversation(request: Request) -> str:
 
 
 def _digest(value: object) -> bytes:
-    return blake2b(_written(value), digest_size=16).digest()
-
-
-def _written(value: object) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:  # nested too deeply: refused when the body is written
-        return b""
+    return blake2b(written(value), digest_size=16).digest()
 
 
 def _uuid(*parts: str) -> str:

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import attrs
-import orjson
 import trio
 
 from engine import JSON, Ask, AttemptError, Kind, MalformedEvent, StreamEvent, Upstream, need_of
 from engine.config import Wire
-from transports._dialect import Dialect, Turn
-from transports._wire import WireHTTP
+from transports._dialect import Dialect, TooDeep, Turn
+from transports._wire import WireHTTP, too_deep
+from transports.translate._texts import written
 from transports.zed import nested
 from transports.zed._summary import digest, headed, request_for
 from transports.zed._threads import Standing, Thread, Threads, cut_at, kept, standing, tokens_of
@@ -63,9 +63,12 @@ class ZedThreads:
     async def open(self, ask: Ask) -> AsyncIterator[Upstream]:
         """Send in the conversation's thread. Raises AttemptError."""
         settings = ask.provider.thread
-        thread = self._threads.of(ask.request, ask.provider.id, settings, self.at())
-        if self._weight(ask, thread) > settings.rotation_threshold * settings.max_context_tokens:
-            await self._rotate(ask, thread)
+        try:
+            thread = self._threads.of(ask.request, ask.provider.id, settings, self.at())
+            if self._weight(ask, thread) > settings.rotation_threshold * settings.max_context_tokens:
+                await self._rotate(ask, thread)
+        except TooDeep as error:
+            raise AttemptError(too_deep(error)) from error
         for last in (False, True):
             begun = False
             try:
@@ -74,6 +77,8 @@ class ZedThreads:
                     begun = True
                     yield _Peeked(upstream, first)
                 return
+            except TooDeep as error:
+                raise AttemptError(too_deep(error)) from error
             except AttemptError as error:
                 if begun or last or not await self._mended(ask, thread, str(error)):
                     raise
@@ -84,7 +89,7 @@ class ZedThreads:
         messages = kept(request.body["messages"], thread.cut)
         if thread.cut is not None:
             body = {**request.body, "messages": messages}
-            raw = orjson.dumps(body)
+            raw = written(body)
             request = attrs.evolve(request, body=body, raw=raw, need=need_of(body, raw))
         price = ask.provider.model(ask.candidate.model).price
         tokens = request.need.input_tokens
@@ -132,7 +137,7 @@ class ZedThreads:
     async def _summed_up(self, ask: Ask, thread: Thread, messages: list[JSON]) -> str:
         """The model's summary; "" where it gives none in time."""
         body = request_for(kept(messages, thread.cut) if thread.cut else messages, ask.request.body)
-        raw = orjson.dumps(body)
+        raw = written(body)
         request = attrs.evolve(ask.request, body=body, raw=raw, need=need_of(body, raw))
         where = attrs.evolve(
             standing(ask.request, thread, ask.provider.thread, tokens=request.need.input_tokens, price=None),

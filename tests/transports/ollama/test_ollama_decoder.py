@@ -156,7 +156,6 @@ class TestCalls:
         with pytest.raises(StreamError, match="tool calls of more than"):
             one.feed(many * 2)
 
-
     def test_calls_of_nothing_without_end_are_not_gathered(self) -> None:
         """Each is a few bytes, and all are looked through for each."""
         one = decoder()

@@ -100,7 +100,7 @@ NO_CALLS = {
     "half a character": '<tool_call>{"name":"Read","arguments":{"file_path":"\\ud800"}}</tool_call>',
     "a number that nobody can write": '<tool_call>{"name":"ls","arguments":{"n":%s}}</tool_call>' % ("9" * 40),
     "a number that is none": '<tool_call>{"name":"ls","arguments":{"n":NaN}}</tool_call>',
-    "deeper than anybody writes": '<tool_call>{"name":"ls","arguments":{"n":%s%s}}</tool_call>' % ("[" * 400, "]" * 400),
+    "deeper than anybody writes": f'<tool_call>{{"name":"ls","arguments":{{"n":{"[" * 400}{"]" * 400}}}}}</tool_call>',
     "one good, one bad": '<tool_call>{"name":"ls","arguments":{}}</tool_call><tool_call>{"name":"x"}</tool_call>',
     "arguments that are no object": '<tool_call>{"name":"ls","arguments":[1]}</tool_call>',
     "no name": '<tool_call>{"arguments":{}}</tool_call>',
@@ -139,7 +139,9 @@ class TestForms:
         """It is an answer that somebody waits for."""
         assert not may_become_calls(NO_CALLS[case], SCHEMAS)
 
-    @pytest.mark.parametrize("text", ["<function=Bash><parameter=command>rm", '<invoke name="Bash"><parameter name="a">b'])
+    @pytest.mark.parametrize(
+        "text", ["<function=Bash><parameter=command>rm", '<invoke name="Bash"><parameter name="a">b']
+    )
     def test_a_tool_that_was_not_offered_is_given_up_while_it_is_coming(self, text: str) -> None:
         """Its name comes first."""
         assert not may_become_calls(text, SCHEMAS)

@@ -211,6 +211,17 @@ class TestThreads:
         assert host.envelopes[0]["thread_id"] == host.envelopes[1]["thread_id"]
         assert host.envelopes[0]["prompt_id"] != host.envelopes[1]["prompt_id"]
 
+    @pytest.mark.parametrize("at", [1, -2])
+    @pytest.mark.parametrize("summary", ["model", "digest"])
+    async def test_a_conversation_that_cannot_be_written_is_the_clients_fault(self, summary: str, at: int) -> None:
+        """More can be read than is written, and a rotation writes it too."""
+        deep = orjson.loads(b"[" * 300 + b"]" * 300)
+        one = asked(loop(40, 1000), thread={"max_context_tokens": 8000, "summary": summary})
+        one.request.body["messages"][at]["content"][0]["input"] = {"a": deep}
+        host = Host([said("summed up"), said("hi")])
+        with pytest.raises(AttemptError, match="nested too deeply"):
+            await answered(host, one)
+
     async def test_it_is_replaced_once(self) -> None:
         """A host that refuses again has failed."""
         host = Host([(400, "thread_expired")])
@@ -357,6 +368,13 @@ class TestLines:
         events = one.feed(b'{"status":{"failed":%s}}\n' % odd)
         assert events[-1].payload["error"]["message"] == "the host has failed"
 
+    async def test_a_failure_whose_code_is_too_deep_is_a_failure(self) -> None:
+        """It has to be written again, without keys."""
+        code = orjson.loads(b"[" * 250 + b"]" * 250)
+        host = Host([[{"status": {"failed": {"code": code, "message": "gone"}}}]])
+        with pytest.raises(AttemptError, match="gone"):
+            await answered(host, asked())
+
     def test_a_line_that_is_cut_behind_the_end_takes_nothing_back(self) -> None:
         """Nor does one that was cut before it become an end."""
         chunk = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
@@ -365,8 +383,8 @@ class TestLines:
         assert reading(b"".join(e.raw for e in events)).text == "hi"
         assert one.complete
         cut = ZedDecoder(GeminiDecoder(toolbox=Toolbox.of({}, Accent())), named_events=False)
+        cut.feed(b'{"event":{"cand')
         with pytest.raises(StreamError, match="not JSON"):
-            cut.feed(b'{"event":{"cand')
             cut.finish()
 
     def test_a_stream_that_breaks_off_is_not_complete(self) -> None:
