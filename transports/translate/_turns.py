@@ -49,12 +49,12 @@ def turns(messages: list[JSON]) -> Iterator[Turn]:
 
 def distinct(ids: list[str]) -> list[str]:
     """The ids of one turn, no two alike: a client may send two calls under one id, and no host takes them."""
-    out: list[str] = []
+    out: dict[str, None] = {}
     for number, id in enumerate(ids):
         while id in out:
             id = f"{id}#{number}"
-        out.append(id)
-    return out
+        out[id] = None
+    return list(out)
 
 
 def answered(blocks: list[JSON], calls: Sequence[str]) -> tuple[list[JSON | None], list[JSON]]:
@@ -64,13 +64,13 @@ def answered(blocks: list[JSON], calls: Sequence[str]) -> tuple[list[JSON | None
     """
     results: list[JSON | None] = [None] * len(calls)
     rest: list[JSON] = []
+    places: dict[str, list[int]] = {}  # of the calls by id, the first of them last
+    for place in reversed(range(len(calls))):
+        places.setdefault(calls[place], []).append(place)
     for block in blocks:
-        place = None
-        if block.get("type") == "tool_result":
-            id = word(block.get("tool_use_id"))
-            place = next((n for n, theirs in enumerate(calls) if theirs == id and results[n] is None), None)
-        if place is None:
-            rest.append(block)
+        waiting = places.get(word(block.get("tool_use_id"))) if block.get("type") == "tool_result" else None
+        if waiting:
+            results[waiting.pop()] = block
         else:
-            results[place] = block
+            rest.append(block)
     return results, rest
