@@ -40,7 +40,9 @@ def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
     replays = thinks(want, model.thinking) and "think" not in without
     schema = schema_wanted(body)
     tools, choice = _tools(body, toolbox)
-    words = in_words(schema) if schema is not None and "format" in without else ""
+    # A form holds for every word of the answer, so that none could be a call.
+    by_field = schema is not None and not tools and "format" not in without
+    words = in_words(schema) if schema is not None and not by_field else ""
     system = "\n\n".join(filter(None, (system_text(body.get("system")), words, choice)))
     history = History(model.capabilities, toolbox, ask.candidate.name, replays=replays)
     messages = history.messages(body["messages"])
@@ -54,7 +56,7 @@ def body_of(ask: Ask, toolbox: Toolbox) -> JSON:
     }
     if tools:
         out["tools"] = tools
-    if schema is not None:
+    if by_field:
         out["format"] = schema
     if (alive := provider.keep_alive_for(name)) is not None:
         out["keep_alive"] = alive

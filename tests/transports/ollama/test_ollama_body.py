@@ -190,6 +190,14 @@ class TestTools:
         assert '"title"' in without["messages"][0]["content"]
         assert frozenset(["format", "think"]) == OPTIONAL
 
+    def test_beside_tools_a_schema_for_the_answer_is_words(self) -> None:
+        """A form that every word must fit leaves no room for a call."""
+        fields = {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "title": "t"}}}}
+        found = sent(body(tools=[READ], **fields))
+        assert "format" not in found
+        assert '"title":"t"' in found["messages"][0]["content"]
+        assert "format" in sent(body(tools=[READ], tool_choice={"type": "none"}, **fields))
+
 
 class TestTheConversation:
     """Messages of Ollama's."""
