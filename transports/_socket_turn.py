@@ -31,6 +31,8 @@ MAX_SENT: Final = 4 * 1024 * 1024
 ANNOUNCING: Final = ("response.created", "response.queued", "response.in_progress")
 #: As many of them as are held back; some hosts repeat one while a request waits in their queue.
 _MOST_ANNOUNCING: Final = 64
+#: Of longer answers it is not kept what the host has said, so that they cannot be gone on from; in characters of frames.
+MAX_HEARD: Final = 32 * 1024 * 1024
 #: Frames behind which nothing comes. Only the first kind leaves a conversation that can be gone on with.
 COMPLETED: Final = "response.completed"
 TERMINAL: Final = frozenset([COMPLETED, "response.incomplete", "response.failed", "error"])
@@ -67,6 +69,7 @@ class SocketTurn:
     _waiting: list[JSON] = attrs.field(factory=list, repr=False)
     _output: list[Any] = attrs.field(factory=list, repr=False)
     _last: JSON | None = attrs.field(default=None, repr=False)
+    _heard: int = 0
     _came: bool = False
     _surplus: bool = False
 
@@ -168,6 +171,8 @@ class SocketTurn:
         kind = payload.get("type")
         if kind == "response.output_item.done":
             self._output.append(payload.get("item"))
+        if self._heard > MAX_HEARD:
+            self._output.clear()
         if not isinstance(kind, str) or kind not in TERMINAL:
             return False
         self._last = payload
@@ -176,6 +181,7 @@ class SocketTurn:
     async def _payloads(self) -> list[JSON]:
         frames = await self.socket.receive()
         self._came = True
+        self._heard += sum(map(len, frames))
         try:
             payloads = [orjson.loads(frame) for frame in frames]
         except orjson.JSONDecodeError:
@@ -201,6 +207,8 @@ class SocketTurn:
     def seen(self) -> Seen | None:
         """What the host now knows; None where it cannot be gone on from."""
         if self._last is None or self._last.get("type") != COMPLETED or not self.decoder.complete:
+            return None
+        if self._heard > MAX_HEARD:
             return None
         response = self._last.get("response")
         response = response if isinstance(response, dict) else {}

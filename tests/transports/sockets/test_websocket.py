@@ -181,6 +181,26 @@ class TestALoop:
             assert stage.host.on == [0, 1]
             assert "previous_response_id" not in stage.host.requests[1]
 
+    async def test_whose_answer_was_too_long_to_be_kept_is_told_in_full(
+        self, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a host repeats without end is not gathered for the turn after."""
+        monkeypatch.setattr(_socket_turn, "MAX_HEARD", 2000)
+
+        async def at_length(ws: WebSocketConnection, asked: dict[str, Any]) -> None:
+            call = called()
+            done = {"type": "response.output_item.done", "output_index": 9, "item": {"type": "odd", "odd": "x" * 300}}
+            whole = answer(call)
+            await say(ws, *whole[:-1], *[done] * 10, whole[-1])
+
+        async with staged(Host(at_length)) as stage:
+            async with stage.sockets.open(asking(*FIRST, tools=TOOLS)) as upstream:
+                assert kinds(await everything(upstream))[-1] == "message_stop"
+                assert upstream._output == []  # type: ignore[attr-defined]
+            await stage.turn(*SECOND, tools=TOOLS)
+            assert stage.host.on == [0, 1]
+            assert "previous_response_id" not in stage.host.requests[1]
+
     async def test_that_the_host_has_forgotten_is_told_in_full_at_once(self, autojump_clock: MockClock) -> None:
         """On the same socket, once, and the client sees nothing of it; the answer can be gone on from."""
         host = Host(numbered(called()))
