@@ -8,7 +8,6 @@ older form, thinking without its amount, structured output in words.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from engine import JSON, Ask
 from transports.gemini._content import Reader
@@ -18,8 +17,9 @@ from transports.gemini._names import gemini_name
 from transports.gemini._signatures import NONE
 from transports.translate._cap import cap_of
 from transports.translate._effort import wanted
+from transports.translate._formats import in_words, schema_wanted
 from transports.translate._schemas import fitted
-from transports.translate._texts import system_text, word, written
+from transports.translate._texts import system_text, word
 from transports.translate._tools import Toolbox, sendable_name
 
 #: Stop sequences that Gemini takes.
@@ -134,15 +134,10 @@ def _format(body: JSON, generation: Generation, without: frozenset[str], *, tool
 
     With tools at hand an answer of JSON alone is refused, so there it is words.
     """
-    output = body.get("output_config")
-    wanted_format = output.get("format") if isinstance(output, dict) else None
-    schema: Any = wanted_format.get("schema") if isinstance(wanted_format, dict) else None
-    if not isinstance(schema, dict):
+    schema = schema_wanted(body)
+    if schema is None:
         return "", {}
     form = {} if tools or "responseMimeType" in without else {"responseMimeType": "application/json"}
     if form and generation.json_schemas and "responseJsonSchema" not in without:
         return "", {**form, "responseJsonSchema": schema}
-    return (
-        f"Answer with one JSON object and nothing else. It must fit this JSON schema: {written(schema).decode()}",
-        form,
-    )
+    return in_words(schema), form

@@ -12,9 +12,7 @@ nobody.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Any
 
 import attrs
@@ -23,10 +21,9 @@ from engine import JSON
 from transports.gemini._content import Reader
 from transports.gemini._names import gemini_name
 from transports.gemini._signatures import NONE, Reminded
+from transports.translate._ids import outbound
 from transports.translate._texts import BEGINNING, GO_ON, INTERRUPTED, NOTHING, text_of, word
 from transports.translate._turns import Turn, answered, distinct, turns
-
-_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 
 
 @attrs.frozen
@@ -80,7 +77,7 @@ class History:
         used = [block for block in turn.blocks if block.get("type") == "tool_use"]
         theirs = [word(block.get("id")) for block in used]
         calls = [
-            _Call(id, self._id(one), gemini_name(word(block.get("name"))))
+            _Call(id, outbound(one), gemini_name(word(block.get("name"))))
             for id, one, block in zip(theirs, distinct(theirs), used, strict=True)
         ]
         said: list[JSON] = []
@@ -147,10 +144,6 @@ class History:
 
     def _named(self, call: _Call) -> dict[str, Any]:
         return {"id": call.id, "name": call.name} if self.ids else {"name": call.name}
-
-    def _id(self, id: str) -> str:
-        """A call's id in a form that nobody refuses. The same id always gives the same."""
-        return id if _ID.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
 
 
 def _sign(said: list[JSON], reminded: Reminded) -> None:

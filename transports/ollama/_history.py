@@ -8,9 +8,7 @@ word; so the order is the one that every template knows: calls, their results in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Any
 
 import attrs
@@ -18,6 +16,7 @@ import attrs
 from engine import JSON
 from policies import Capabilities
 from transports._envelope import opened
+from transports.translate._ids import outbound
 from transports.translate._texts import (
     BEGINNING,
     GO_ON,
@@ -31,8 +30,6 @@ from transports.translate._texts import (
 )
 from transports.translate._tools import Toolbox, sendable_name
 from transports.translate._turns import Turn, answered, distinct, turns
-
-_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 
 
 @attrs.frozen
@@ -92,7 +89,7 @@ class History:
         texts = [text_of(block) for block in turn.blocks if block.get("type") != "tool_use"]
         theirs = [word(block.get("id")) for block in used]
         calls = [
-            _Call(word(block.get("id")), _sendable(id), sendable_name(word(block.get("name"))))
+            _Call(word(block.get("id")), outbound(id), sendable_name(word(block.get("name"))))
             for block, id in zip(used, distinct(theirs), strict=True)
         ]
         message: JSON = {"role": "assistant", "content": "\n\n".join(text for text in texts if text.strip())}
@@ -173,11 +170,6 @@ class History:
             said.texts.append(f"[an image stood here, at {source['url']}; this host fetches none]")
         else:
             said.texts.append("[an image stood here, in a form that only Anthropic can read]")
-
-
-def _sendable(id: str) -> str:
-    """An id that may stand on any wire. The same id always gives the same, so that caches hold."""
-    return id if _ID.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
 
 
 def _result(call: _Call, text: str) -> JSON:

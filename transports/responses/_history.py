@@ -7,10 +7,8 @@ or a call with the reasoning that led to it, and each turn of the user begins wi
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from hashlib import blake2b
 
 import attrs
 
@@ -19,14 +17,10 @@ from engine.config import ResponsesAccent
 from policies import Capabilities
 from transports.responses._content import Reader
 from transports.responses._reasoning import restored
-from transports.translate._texts import INTERRUPTED, text_of, word, written
+from transports.translate._ids import outbound
+from transports.translate._texts import BEGINNING, GO_ON, INTERRUPTED, NOTHING, text_of, word, written
 from transports.translate._tools import Toolbox, sendable_name
 from transports.translate._turns import Turn, answered, turns
-
-_GO_ON = "Continue exactly where your last message stopped. Do not repeat any of it."
-_BEGINNING = "(the conversation begins with an answer)"
-_NOTHING = "…"
-_CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 
 
 @attrs.frozen
@@ -54,17 +48,17 @@ class History:
                 calls = []
         out += [_output(id, INTERRUPTED) for _, id in calls]
         if not out:
-            return [message("user", _NOTHING)]
+            return [message("user", NOTHING)]
         if out[0].get("role") != "user":
-            out.insert(0, message("user", _BEGINNING))
+            out.insert(0, message("user", BEGINNING))
         if out[-1].get("role") == "assistant":  # a beginning that is to be continued
-            out.append(message("user", _GO_ON))
+            out.append(message("user", GO_ON))
         return out
 
     def _assistant(self, turn: Turn, seen: Counter[str]) -> tuple[list[JSON], list[tuple[str, str]]]:
         """Texts before calls, since hosts that turn items into messages have no place behind a call; ids of the calls."""
         theirs = [word(block.get("id")) for block in turn.blocks if block.get("type") == "tool_use"]
-        ids = [_sendable(_unlike(id, seen)) for id in theirs]
+        ids = [outbound(_unlike(id, seen)) for id in theirs]
         said: list[JSON] = []
         called: list[JSON] = []
         reasoning: list[JSON] = []
@@ -135,8 +129,3 @@ def _unlike(id: str, seen: Counter[str]) -> str:
         seen[id] += 1
     seen[one] += 1
     return one
-
-
-def _sendable(id: str) -> str:
-    """A call's id in the form of this wire. The same id always gives the same, so that caches hold."""
-    return id if _CALL_ID.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"

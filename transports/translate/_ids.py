@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable
+from hashlib import blake2b
 
 from engine import Ask
 
 _IDS = re.compile(rb'"id":\s?"([^"\\]{1,64})"')
+_OUTBOUND = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]", re.ASCII)
 
 
@@ -36,6 +38,11 @@ def unique_ids(given: Iterable[str], taken: Container[str], message_id: str) -> 
             tries += 1
         ids.append(id)
     return ids
+
+
+def outbound(id: str) -> str:
+    """A call's id in a form that may stand on any wire. The same id always gives the same, so that caches hold."""
+    return id if _OUTBOUND.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
 
 
 def sendable(id: str) -> bool:
