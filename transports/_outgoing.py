@@ -21,6 +21,7 @@ from transports._dialect import TooDeep as TooDeep
 from transports._dialect import Turn, answer_cap, head, message_id, unattributed
 from transports._envelope import MARK_IN_BODY, opened
 from transports.translate._served import SERVED_IN_BODY, without_ours, words_of
+from transports.translate._texts import text_of, word
 
 #: The fields that every host on this wire is known to take.
 FIELDS = frozenset(
@@ -222,6 +223,8 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
         on = budget >= LEAST_BUDGET
         out["thinking"] = {"type": "enabled", "budget_tokens": budget} if on else {"type": "disabled"}
     choice = out.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") == "tool" and not _is_offered(out, word(choice.get("name"))):
+        choice = out.pop("tool_choice")  # one of Anthropic's own, or one that was not found yet
     if (
         "no-named-tool-choice" in quirks
         and "thinking" in out
@@ -237,15 +240,24 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
     return out
 
 
-def _unmarked(content: Any) -> Any:
-    """System, tools or messages without their marks for the cache, down to the blocks of a tool's result and no further."""
+def _is_offered(out: JSON, name: str) -> bool:
+    return any(tool.get("name") == name for tool in out.get("tools") or ())
+
+
+def _unmarked(content: Any, below: int = 2) -> Any:
+    """System, tools or messages without their marks for the cache, down to the blocks of a tool's result and no further.
+
+    `below`: as many levels of content are looked into.
+    """
     if not isinstance(content, list):
         return content
     kept = (
         {k: v for k, v in item.items() if k != "cache_control"} if isinstance(item, dict) else item for item in content
     )
     return [
-        {**item, "content": _unmarked(item["content"])} if isinstance(item, dict) and "content" in item else item
+        {**item, "content": _unmarked(item["content"], below - 1)}
+        if below and isinstance(item, dict) and "content" in item
+        else item
         for item in kept
     ]
 
@@ -279,12 +291,14 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], quirks: frozenset[s
         if (words := words_of(block)) is not None:
             yield {"type": "text", "text": words}
             continue
-        if kind in drop or (str(kind).endswith("_tool_result") and kind != "tool_result"):
+        if kind in drop or (kind.endswith("_tool_result") and kind != "tool_result"):
+            if text := text_of(block).strip():
+                yield {"type": "text", "text": text}
             continue
         if kind == "text" and not block.get("text"):
             continue
         if kind == "tool_reference":
-            yield {"type": "text", "text": f"[tool available: {block.get('tool_name', '')}]"}
+            yield {"type": "text", "text": text_of(block)}
         elif opened(block.get("signature") or block.get("data")) is not None:
             if kind == "thinking" and str(block.get("thinking", "")).strip():
                 yield {**block, "signature": ""}  # these hosts want the words, and check no signature

@@ -375,7 +375,7 @@ class TestReduced:
             {"type": "text", "text": "five"},
         ]  # fmt: skip
 
-    def test_block_types_that_a_host_refuses_are_dropped(self) -> None:
+    def test_blocks_of_types_that_a_host_refuses_are_words(self) -> None:
         """Inside tool results too."""
         document = {"type": "document", "source": {}}
         messages = [
@@ -383,9 +383,11 @@ class TestReduced:
                                          {"type": "tool_result", "tool_use_id": "t", "content": [document]}]}
         ]  # fmt: skip
         out = reduced(body(messages=messages), frozenset({"document"}))["messages"]
+        said = {"type": "text", "text": "[a document stood here; this host cannot read it]"}
         assert out[0]["content"] == [
+            said,
             {"type": "text", "text": "a"},
-            {"type": "tool_result", "tool_use_id": "t", "content": []},
+            {"type": "tool_result", "tool_use_id": "t", "content": [said]},
         ]
         assert reduced(body(messages=messages), frozenset())["messages"] == messages
 
@@ -427,6 +429,52 @@ def test_marks_for_a_cache_go_only_where_they_are_known() -> None:
     bare = reduced(marked, frozenset(["cache_control"]))
     assert b'"cache_control":{"type"' not in orjson.dumps(bare)
     assert bare["tools"][0]["input_schema"] == {"properties": {"cache_control": {}}}, "an argument may be called so"
+
+
+@pytest.mark.parametrize("depth", [3, 500])
+def test_blocks_within_blocks_are_looked_into_as_far_as_there_are_any(depth: int) -> None:
+    """A message holds results, a result blocks; what is nested deeper is nobody's block, and costs nobody the turn."""
+    odd: Any = {"type": "odd"}
+    for _ in range(depth):
+        odd = {"type": "odd", "content": [odd]}
+    messages = [{"role": "user", "content": [odd]}]
+    assert reduced(body(messages=messages), frozenset(["cache_control"]))["messages"][0]["content"][0] is not odd
+
+
+@pytest.mark.parametrize("name", ["Grep", ["Grep"], orjson.loads(b"[" * 1000 + b"]" * 1000), None])
+def test_a_reference_of_any_shape_is_words(name: Any) -> None:
+    """However deep."""
+    out = reduced(
+        body(messages=[{"role": "user", "content": [{"type": "tool_reference", "tool_name": name}]}]), frozenset()
+    )
+    word = name if isinstance(name, str) else ""
+    assert out["messages"][0]["content"] == [{"type": "text", "text": f"[tool available: {word}]"}]
+
+
+def test_what_a_host_has_no_block_for_is_words() -> None:
+    """Left out, the model would answer as if it had never been there."""
+    found = {"type": "search_result", "title": "T", "source": "http://x", "content": [{"type": "text", "text": "said"}]}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [found]}
+    paper = {"type": "document", "source": {"type": "text", "data": "a paper"}}
+    sealed = {"type": "redacted_thinking", "data": "xyz"}
+    out = reduced(
+        body(messages=[{"role": "user", "content": [found, result, paper, sealed]}]),
+        frozenset(["document", "redacted_thinking"]),
+    )
+    said = {"type": "text", "text": "[T http://x]\nsaid"}
+    assert out["messages"][0]["content"] == [
+        said,
+        {**result, "content": [said]},
+        {"type": "text", "text": "[document]\na paper"},
+    ]
+
+
+def test_a_choice_of_a_tool_that_is_not_there_goes() -> None:
+    """A host answers 400 to it."""
+    tools = [{"name": "Read", "input_schema": {}}, {"type": "web_search_20250305", "name": "web_search"}]
+    for name, kept in (("web_search", False), ("Read", True), (["Read"], False)):
+        out = reduced(body(tools=tools, tool_choice={"type": "tool", "name": name}), frozenset())
+        assert ("tool_choice" in out) is kept
 
 
 def test_a_picture_elsewhere_is_told_to_a_host_that_fetches_none() -> None:
