@@ -73,6 +73,8 @@ def room_in(text: str) -> Room | None:
 
 #: Google names the first number that is too large.
 _EXCLUSIVE = re.compile(r"(\d{1,12}) \(exclusive\)")
+#: Numbers that are no length: of a status, an error or a request, and in the names of models.
+_NO_LENGTH = re.compile(r"\b(?:status|code|error|http|id)\W{0,3}\d[\w-]*|(?<![\w.])[a-z][\w.]*(?:-[\w.]+)+", re.I)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]{0,11}(?![\w.]*\d)")
 
 
@@ -83,7 +85,7 @@ def cap_in(text: str, asked: int | None) -> int | None:
     """
     if asked is None:
         return None
-    text = _EXCLUSIVE.sub(lambda found: str(int(found[1]) - 1), text)
+    text = _EXCLUSIVE.sub(lambda found: str(int(found[1]) - 1), _NO_LENGTH.sub(" ", text))
     numbers = [int(found.replace(",", "")) for found in _NUMBER.findall(text)]
     smaller = [number for number in numbers if 16 <= number < asked]
     return max(smaller, default=A_SHORT_ANSWER if asked > A_SHORT_ANSWER else None)

@@ -61,6 +61,11 @@ CAPS: list[tuple[str, Any, int]] = [
     ("google", google("Unable to submit request because it has a maxOutputTokens value of 100000 but the supported range is "
         "from 1 (inclusive) to 65537 (exclusive). Update the value and try again."), 65_536),
     ("no number", openai("max_tokens is too high"), 8192),
+    ("a status", openai("Request failed with status 400: max_tokens is too high"), 8192),
+    ("a code", openai("Error code: 1210 - max_tokens is too high"), 8192),
+    ("a request", openai("max_tokens is too high (request id 12345-678)"), 8192),
+    ("a model", openai("max_tokens is too high for mistral-medium-2604"), 8192),
+    ("a model and a limit", openai("max_tokens is too high: gpt-4-32768 gives at most 4096"), 4096),
 ]  # fmt: skip
 
 
