@@ -13,7 +13,7 @@ from typing import Any
 
 from engine import JSON
 
-#: `finishReason` -> Anthropic's stop reason. What is not here is a natural end.
+#: `finishReason` -> Anthropic's stop reason; see `stop_of`.
 STOPS: Mapping[str, str] = MappingProxyType(
     {
         "MAX_TOKENS": "max_tokens",
@@ -68,9 +68,17 @@ def finish_of(candidate: JSON) -> str:
     """Its finish reason in capitals, "" where there is none yet."""
     given = candidate.get("finishReason")
     if type(given) is int:
-        return _BY_NUMBER[given] if 0 <= given < len(_BY_NUMBER) else "STOP"
+        return _BY_NUMBER[given] if 0 <= given < len(_BY_NUMBER) else "UNKNOWN"
     reason = given.upper() if isinstance(given, str) else ""
     return "" if reason == _UNSPECIFIED else reason
+
+
+def stop_of(reason: str) -> str:
+    """The stop reason of an answer that was cut or withheld, "" for one that was not.
+
+    One word stands for a natural end. Cut for a reason that is not known it is cut all the same.
+    """
+    return STOPS.get(reason, "") if reason in ("", "STOP", *STOPS) else "max_tokens"
 
 
 def finish_message_of(candidate: JSON) -> str:

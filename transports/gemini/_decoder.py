@@ -19,7 +19,6 @@ from transports._sse import Frame, SSEDecoder, split
 from transports.gemini._calls import Calls
 from transports.gemini._chunk import (
     FAILED,
-    STOPS,
     blocked_by,
     candidate_of,
     error_in,
@@ -27,6 +26,7 @@ from transports.gemini._chunk import (
     finish_of,
     is_answer,
     parts_of,
+    stop_of,
     tokens_of,
     usage_in,
 )
@@ -163,7 +163,7 @@ class GeminiDecoder:
         if finish in FAILED:
             told = finish_message_of(candidate) or f"the answer broke off: {finish}"
             self._fail({"type": finish.lower(), "message": told})
-        elif finish and STOPS.get(self._finish) is None:  # a natural end does not take back a cut
+        elif finish and not stop_of(self._finish):  # a natural end does not take back a cut
             self._finish = finish
 
     def _part(self, part: JSON) -> None:
@@ -219,7 +219,7 @@ class GeminiDecoder:
         self._writer.fail(StreamEvent(told.kind, told.raw, {**told.payload, "upstream": error}))
 
     def _end(self) -> None:
-        cut = STOPS.get(self._finish, "")
+        cut = stop_of(self._finish)
         calls = [call for call in self._calls.made if not (cut and call.open)]
         if any(call.open for call in calls):
             raise StreamError("an answer that ends within a tool call")

@@ -133,7 +133,7 @@ class ResponsesDecoder:
             response = response if isinstance(response, dict) else {}
             self._name(response)
             said = told.ENDS[kind]
-            self._over(response or payload, said if said == "failed" else told.end_of(response, said) or said)
+            self._over(response or payload, told.end_of(response, said) or said)
         elif kind == "error" or payload.get("error"):
             self._fail(told.error_of(payload))
         else:
@@ -250,6 +250,8 @@ class ResponsesDecoder:
                 continue
             if not call.name:
                 raise StreamError("a tool call without a name")
+            if call.cut:
+                raise StreamError(f"a call of {call.name[:64]} that the host says is not whole, in an answer that is")
             found[call] = arguments_json(self._toolbox, call.name, text, mend=True)
         return found
 

@@ -27,6 +27,7 @@ ENDS: Mapping[str, End] = MappingProxyType(
 _STATUSES: Mapping[str, End] = MappingProxyType(
     {"completed": "completed", "incomplete": "incomplete", "failed": "failed", "cancelled": "failed"}
 )
+_WORST_FIRST: tuple[End, ...] = ("failed", "incomplete", "completed")
 #: Why an answer is incomplete -> Anthropic's stop reason. Cut for a reason that is not named it is cut all the same.
 _CUT_BY: Mapping[str, str] = MappingProxyType({"max_output_tokens": "max_tokens", "content_filter": "refusal"})
 _WORDLESS = "an error without a text"
@@ -35,9 +36,10 @@ _CODES = ("code", "status", "status_code")
 
 
 def end_of(response: JSON, said: End | None = None) -> End | None:
-    """How a response ended: by its status, else as the event has `said`; None where it has not."""
+    """How a response ended, by its status or as the event has `said`; the worse of two. None where it has not."""
     stated = response.get("status")
-    return _STATUSES.get(stated, said) if isinstance(stated, str) else said
+    ends = (_STATUSES.get(stated) if isinstance(stated, str) else None, said)
+    return next((end for end in _WORST_FIRST if end in ends), None)
 
 
 def cut_by(response: JSON) -> str:

@@ -117,7 +117,15 @@ class TestEnds:
         """Cut, or withheld."""
         assert read_all(chunk("a"), chunk(finish=reason)).stop_reason == stop
 
-    @pytest.mark.parametrize(("number", "stop"), [(1, "end_turn"), (2, "max_tokens"), (3, "refusal"), (99, "end_turn")])
+    @pytest.mark.parametrize("reason", ["SOMETHING_NEW", "ROLE_PROHIBITED"])
+    def test_a_reason_that_is_not_known_is_no_natural_end(self, reason: str) -> None:
+        """Google has one word for that, and many for the others; what came is kept."""
+        found = read_all(chunk("a", call()), chunk(finish=reason))
+        assert (found.text, len(found.tools), found.stop_reason) == ("a", 1, "max_tokens")
+
+    @pytest.mark.parametrize(
+        ("number", "stop"), [(1, "end_turn"), (2, "max_tokens"), (3, "refusal"), (99, "max_tokens")]
+    )
     def test_reasons_as_numbers(self, number: int, stop: str) -> None:
         """As some gateways pass them on."""
         assert read_all(chunk("a", finish=number)).stop_reason == stop

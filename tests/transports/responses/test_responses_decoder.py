@@ -229,6 +229,11 @@ class TestCalls:
         found = read_all(done(call(arguments=LS)), done(cut, 1), incomplete())
         assert (found.tools, found.stop_reason) == ([("read", {"a": 1})], "max_tokens")
 
+    def test_a_call_that_was_cut_in_an_answer_that_was_not_fails_it(self) -> None:
+        """Its arguments may be JSON, and half of what was meant."""
+        cut = call("write", LS, "fc_2", status="incomplete")
+        assert "not whole" in refusal_of(*spoken("a"), done(cut, 1), completed())
+
 
 class TestEnds:
     @pytest.mark.parametrize(
@@ -242,6 +247,11 @@ class TestEnds:
         """An answer that is called completed and is not."""
         details = {"reason": "max_output_tokens"}
         lying = {"type": "response.completed", "response": response("incomplete", incomplete_details=details)}
+        assert read_all(*spoken("half"), lying).stop_reason == "max_tokens"
+
+    def test_of_two_words_on_an_end_the_worse_counts(self) -> None:
+        """What is called incomplete by the one was not completed."""
+        lying = {**incomplete(), "response": response("completed")}
         assert read_all(*spoken("half"), lying).stop_reason == "max_tokens"
 
     @pytest.mark.parametrize(
