@@ -41,8 +41,10 @@ FIELDS = frozenset(
         "metadata",
     ]
 )
-#: Those among them that a request can do without, should a host refuse them.
-_OPTIONAL = frozenset(["metadata", "stop_sequences", "temperature", "thinking", "tool_choice", "top_k", "top_p"])
+#: Those among them that a request can do without, should a host refuse them, and what stands in others.
+_OPTIONAL = frozenset(
+    ["cache_control", "metadata", "stop_sequences", "temperature", "thinking", "tool_choice", "top_k", "top_p"]
+)
 #: The least budget of thinking that Anthropic takes, in tokens.
 LEAST_BUDGET = 1024
 _TOOL_FIELDS = ("name", "description", "input_schema", "cache_control")

@@ -13,6 +13,7 @@ from engine import Ask, Learned
 from engine.config import Auth, Settings, ThinkingWish
 from tests.transports.asks import ask, body
 from transports import _outgoing
+from transports._classify import classify
 from transports._envelope import seal
 from transports._outgoing import FIELDS, joined, reduced
 from transports.chat import openai_chat
@@ -246,6 +247,17 @@ class TestSettings:
         asked = body(temperature=0.5)
         assert "temperature" not in sent(ask(asked, open_lists=False, learned=learned))
         assert sent(ask(asked, open_lists=True, learned=learned))["temperature"] == 0.5
+
+    def test_marks_for_a_cache_are_left_out_where_they_were_refused(self) -> None:
+        """They stand in every turn of Claude Code's, so that such a host would never answer one."""
+        mark = {"cache_control": {"type": "ephemeral"}}
+        asked = body(messages=[{"role": "user", "content": [{"type": "text", "text": "q", **mark}]}])
+        told = b'{"error":{"message":"messages.0.content.0.cache_control: Extra inputs are not permitted"}}'
+        turn = _outgoing.anthropic(ask(asked, open_lists=False, paths={"messages": "/v1/messages"}))
+        without = classify(400, {"content-type": "application/json"}, told, sent=turn.optional).fields
+        assert without == {"cache_control"}
+        assert b"cache_control" in turn.body
+        assert "cache_control" not in str(sent(ask(asked, open_lists=False, learned=Learned(without=without))))
 
 
 class TestForeignThinking:
