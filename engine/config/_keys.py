@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from engine.config._schema import Secret
+from engine.config._provider import Secret
 
 
 def keys_of(variables: Sequence[str], environ: Mapping[str, str]) -> tuple[Secret, ...]:

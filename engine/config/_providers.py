@@ -21,17 +21,7 @@ from engine.config._file import File, ProviderTable, Text
 from engine.config._keys import keys_of, unsendable, unset, with_plurals
 from engine.config._model_tables import described, settings_of
 from engine.config._problems import Findings, Path, either, nearest, quotable
-from engine.config._schema import (
-    NOT_SUPPORTED,
-    WHATEVER_WIRE,
-    WIRES,
-    Auth,
-    KeyLimit,
-    Model,
-    Provider,
-    Secret,
-    Wire,
-)
+from engine.config._provider import NOT_SUPPORTED, WHATEVER_WIRE, WIRES, Auth, KeyLimit, Model, Provider, Secret, Wire
 from engine.config._thread import ThreadSettings
 from policies import Breaker, Concurrency, Scope, Window
 
