@@ -299,7 +299,11 @@ class AnthropicDecoder:
     def _error(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
         self._done = True
         given = payload.get("error")
-        error = given if isinstance(given, dict) else {"type": "api_error", "message": str(given or "")}
+        error = (
+            given
+            if isinstance(given, dict)
+            else {"type": "api_error", "message": given if isinstance(given, str) else ""}
+        )
         return [event({"type": "error", "error": error})]
 
     def _other(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:

@@ -352,6 +352,12 @@ class TestEnd:
         assert [event.kind for event in events] == [Kind.MESSAGE_START, Kind.ERROR]
         assert events[-1].payload["error"] == told
 
+    def test_an_error_of_any_depth_is_an_error(self) -> None:
+        """What is read deeper than Python prints is not printed."""
+        deep = b"[" * 1000 + b"]" * 1000
+        events = decoded([stream(START), b'event: error\ndata: {"type":"error","error":%s}\n\n' % deep])
+        assert events[-1].kind is Kind.ERROR
+
 
 class TestStrangeFrames:
     """Events nobody knows, and bytes that are none."""
