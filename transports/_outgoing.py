@@ -125,7 +125,7 @@ def body(ask: Ask) -> bytes:
     cap = answer_cap(ask)
     out = {**request.body, "model": candidate.model, "stream": True}
     if cap < out["max_tokens"]:
-        out["max_tokens"] = cap
+        _shorten(out, cap)
     if wish is not None:
         _think(out, wish)
     if not provider.open_lists:
@@ -157,16 +157,31 @@ def _renamed(raw: bytes, asked: str, model: str) -> bytes | None:
     return b'{"model":' + orjson.dumps(model) + raw[len(head) :]
 
 
+def _shorten(out: JSON, cap: int) -> None:
+    """An answer of at most `cap` tokens. A budget of thinking that it cannot hold becomes half of that: more is a 400."""
+    out["max_tokens"] = cap
+    thinking = out.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) and thinking.get("type") == "enabled" else None
+    if type(budget) is int and budget >= cap:
+        _budget(out, cap // 2)
+
+
+def _budget(out: JSON, tokens: int) -> None:
+    """Thinking within a budget; none, and nothing said of what is to become of it, where that is too small for any."""
+    if tokens >= LEAST_BUDGET:
+        out["thinking"] = {"type": "enabled", "budget_tokens": tokens}
+    else:
+        out["thinking"] = {"type": "disabled"}
+        out.pop("context_management", None)
+
+
 def _think(out: JSON, wish: ThinkingWish) -> None:
     """The configuration's word on thinking, in place of the client's."""
     if not wish.enabled:
         out.pop("thinking", None)
         out.pop("context_management", None)
     elif wish.budget is not None:
-        budget = min(wish.budget, out["max_tokens"] - 1)
-        out["thinking"] = (
-            {"type": "enabled", "budget_tokens": budget} if budget >= LEAST_BUDGET else {"type": "disabled"}
-        )
+        _budget(out, min(wish.budget, out["max_tokens"] - 1))
     elif not isinstance(out.get("thinking"), dict) or out["thinking"].get("type") == "disabled":
         out["thinking"] = {"type": "adaptive"}
 

@@ -219,6 +219,26 @@ class TestSettings:
         fields = {"thinking": asked} if asked else {}
         assert sent(ask(body(**fields), settings=Settings(thinking=wish))).get("thinking") == thinking
 
+    @pytest.mark.parametrize(
+        ("cap", "thinking"),
+        [
+            (6000, {"type": "enabled", "budget_tokens": 5000}),
+            (5000, {"type": "enabled", "budget_tokens": 2500}),
+            (1500, {"type": "disabled"}),
+        ],
+    )
+    @pytest.mark.parametrize("open_lists", [True, False])
+    def test_a_shorter_answer_has_room_for_its_thinking(
+        self, open_lists: bool, cap: int, thinking: dict[str, Any]
+    ) -> None:
+        """A budget that is no less than the answer is a 400."""
+        asked = body(thinking={"type": "enabled", "budget_tokens": 5000}, context_management={"edits": []})
+        for limits in ({"settings": Settings(max_output_tokens=cap)}, {"learned": Learned(cap=cap)}):
+            found = sent(ask(asked, open_lists=open_lists, **limits))
+            assert (found["max_tokens"], found["thinking"]) == (cap, thinking)
+            kept = open_lists and thinking["type"] == "enabled"
+            assert ("context_management" in found) is kept, "it speaks of thinking"
+
     def test_the_clients_own_credential_goes_to_the_one_provider_that_is_to_have_it(self) -> None:
         """In the header that it came in."""
         asked = ask(headers=((b"x-api-key", b"sk-own"), (b"cookie", b"c")), auth="client")
