@@ -23,6 +23,7 @@ import attrs
 import orjson
 
 from engine import JSON
+from transports.translate._texts import well_written
 
 _TEXTS = {"output_text": "text", "text": "text", "refusal": "refusal"}
 #: Fields of a call that tell it. The others, its id and its state, are the host's own.
@@ -134,8 +135,9 @@ def _call(item: Any) -> list[Any] | None:
     if field is None:
         return None
     written = item.get(field)
-    with suppress(orjson.JSONDecodeError, TypeError):  # else no JSON: as it stands
-        written = orjson.loads(written)
+    with suppress(orjson.JSONDecodeError, TypeError):  # else no JSON, or too deep to be told apart: as it stands
+        read = orjson.loads(written)
+        written = written if well_written(read) is None else read
     return ["call", item.get("call_id"), item.get("name"), written]
 
 

@@ -173,3 +173,12 @@ def test_depth_is_no_danger() -> None:
     with pytest.raises(orjson.JSONEncodeError):
         orjson.dumps(deep)
     history({"type": "x", "deep": deep}, asked())
+
+
+@pytest.mark.parametrize("depth", [250, 253, 254, 500])
+def test_two_calls_nested_deeper_than_is_written_are_two(depth: int) -> None:
+    """Arguments are a text, and may be deeper than what can be told apart as JSON."""
+    one, other = ('{"a":' * depth + number + "}" * depth for number in "12")
+    known = seen([asked()], [called(arguments=one)])
+    assert history(asked(), call(one), result()).news(known) == [result()]
+    assert history(asked(), call(other), result()).news(known) is None
