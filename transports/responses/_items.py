@@ -24,6 +24,8 @@ MAX_ITEMS = 1024
 #: Parts in one item.
 MAX_PARTS = 1024
 MAX_CALLS = 128
+#: A waiting piece shorter than this is joined with what follows it: a piece is an object, however short, in characters.
+_SHORT = 1024
 #: A tool's name longer than this is none.
 MAX_NAME = 256
 
@@ -53,7 +55,11 @@ class Item:
         if part not in self._parts and len(self._parts) >= MAX_PARTS:
             raise StreamError(f"more than {MAX_PARTS} parts in one item")
         self._parts[part] = self._parts.get(part, 0) + len(text)
-        self.waiting.append(text)
+        last = self.waiting[-1] if self.waiting else None
+        if last is not None and len(last) < _SHORT:
+            self.waiting[-1] = last + text
+        else:
+            self.waiting.append(text)
         return len(text)
 
 

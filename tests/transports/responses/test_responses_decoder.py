@@ -30,6 +30,7 @@ from tests.transports.responses.events import (
 )
 from transports._anthropic import StreamError
 from transports._envelope import opened
+from transports.responses._items import Speech
 
 LS = '{"a":1}'
 
@@ -222,6 +223,14 @@ class TestCalls:
         assert read_all(done(call(arguments='{"a":1,}')), completed()).tools == [("read", {"a": 1})]
         assert "not JSON" in refusal_of(done(call(arguments='{"a":"x')), completed())
         assert "without a name" in refusal_of(done(call(name="", arguments=LS)), completed())
+
+    def test_what_waits_letter_by_letter_is_not_an_object_for_each(self) -> None:
+        """Its size is bounded in characters."""
+        speech = Speech(0)
+        for number in range(5000):
+            speech.say(0 if number < 3000 else 1, "ab")
+        assert len(speech.waiting) < 20
+        assert "".join(piece or "|" for piece in speech.waiting) == "ab" * 3000 + "|" + "ab" * 2000
 
     def test_a_call_that_was_cut_is_left_out(self) -> None:
         """Half of one, and one that the host calls incomplete; what was whole before it stays."""
