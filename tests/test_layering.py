@@ -86,6 +86,7 @@ PURE = (
     "transports/_outgoing.py",
     "transports/_pool.py",
     "transports/_sse.py",
+    "transports/_quoted.py",
     "transports/_text_calls.py",
     "transports/_waits.py",
     "transports/web_tools/_blocks.py",

@@ -6,7 +6,7 @@ with it, what comes out is the call and `stop_reason: tool_use`. Anything else c
 block ends. Most deltas hold nothing that a call could begin with, and go through unread.
 
 Not held: what stands in a fenced block, which is an example; text of a message whose host made a real call, since that host
-knows how to. Held text counts as work (`PROGRESS`), so that the clocks stay right. Sans-I/O.
+knows how to. Not a call: what the model was told and only repeats (`_quoted`). Held text counts as work (`PROGRESS`), so that the clocks stay right. Sans-I/O.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import orjson
 from engine import JSON, PROGRESS, Ask, Kind, MalformedEvent, StreamEvent, block_stop, event
 from transports._deferred import offered
 from transports._dialect import Decoder, FrameDecoder, message_id
+from transports._quoted import is_quoted
 from transports.translate._ids import ids_in, unique_ids
 from transports.translate._spoken import CONTROL, MARKS, MAX_CHARS, Call, Schemas, bare, calls_in, may_become_calls
 
@@ -45,13 +46,15 @@ _NATURAL = frozenset(["end_turn", "stop_sequence"])
 class TextCalls:
     """A decoder whose answers have their spoken calls made real.
 
-    `schemas` are those of the tools on offer, by the client's names; `taken` gives the tool ids of the conversation.
+    `schemas` are those of the tools on offer, by the client's names; `taken` gives the tool ids of the conversation;
+    `quoted` says whether a text only repeats what stands in the conversation.
     """
 
     inner: Decoder
     schemas: Schemas
     message_id: str
     taken: Callable[[], Container[str]]
+    quoted: Callable[[str], bool] = lambda _: False
     _out: list[StreamEvent] = attrs.field(factory=list)
     _blocks: int = 0  # begun in what was given out
     _index: int = -1  # of the text block that is open, or that was when its end began to be held
@@ -277,6 +280,8 @@ class TextCalls:
         delta = told.payload["delta"]
         text = bare("".join(self._marked))
         calls = calls_in(text, self.schemas) if text and delta.get("stop_reason") in _NATURAL else None
+        if calls and self.quoted(text):
+            calls = None
         # A leftover of the template, behind something that was said.
         leftover = bool(self._marked) and not text.strip() and self._start is None
         if not (calls or leftover):
@@ -320,4 +325,6 @@ def with_text_calls(ask: Ask, decoder: Decoder) -> Decoder:
     }
     if not schemas:
         return decoder
-    return TextCalls(decoder, schemas, message_id(ask), lambda: ids_in(ask))
+    return TextCalls(
+        decoder, schemas, message_id(ask), lambda: ids_in(ask), lambda text: is_quoted(text, ask.request.body)
+    )
