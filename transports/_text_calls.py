@@ -6,7 +6,8 @@ with it, what comes out is the call and `stop_reason: tool_use`. Anything else c
 block ends. Most deltas hold nothing that a call could begin with, and go through unread.
 
 Not held: what stands in a fenced block, which is an example; text of a message whose host made a real call, since that host
-knows how to. Not a call: what the model was told and only repeats (`_quoted`). Held text counts as work (`PROGRESS`), so that the clocks stay right. Sans-I/O.
+knows how to. Not a call: what the model was told and only repeats (`_quoted`). Held text counts as work (`PROGRESS`), so
+that the clocks stay right. Sans-I/O.
 """
 
 from __future__ import annotations
