@@ -46,6 +46,7 @@ PURE = (
     "engine/_events.py",
     "engine/_failure.py",
     "engine/_keys.py",
+    "engine/_kept.py",
     "engine/_latency.py",
     "engine/_lessons.py",
     "engine/_load.py",
