@@ -228,9 +228,8 @@ class _One:
             if not value:
                 continue
             if not re.fullmatch(r"[0-9]{1,15}", value):
-                self.join.findings.error(
-                    (*self.path, "key_usage_limit"), f"{variable} is not a number of requests a day"
-                )
+                text = f"expected a whole number of requests a day (0: no limit), got '{quotable(value)}'"
+                self.join.findings.error_in_environment(variable, text)
                 return None
             return KeyLimit(requests=int(value)) if int(value) else None
         return None
