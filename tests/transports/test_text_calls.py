@@ -122,6 +122,9 @@ class TestTexts:
             ("another fence", "~~~\n%s"),
             ("in the middle of a line", "Write `%s`"),
             ("quoted", "> %s"),
+            ("indented as code", "So:\n\n    %s"),
+            ("indented as code, at once", "    %s\n"),
+            ("indented with a tab", "So:\n\n\t%s"),
         ],
     )
     def test_an_example_is_no_call(self, name: str, text: str) -> None:
