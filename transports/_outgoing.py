@@ -132,12 +132,26 @@ def body(ask: Ask) -> bytes:
         out["messages"] = [_signed_only(message) for message in out["messages"]]
         if _must_not_think(out):
             out["thinking"] = {"type": "disabled"}
-    elif out == {**request.body, "stream": True} and request.stream:
-        return request.raw
+    elif request.stream and {**out, "model": request.body["model"]} == request.body:
+        if candidate.model == request.body["model"]:
+            return request.raw
+        if (renamed := _renamed(request.raw, request.body["model"], candidate.model)) is not None:
+            return renamed
     try:
         return orjson.dumps(out)
     except orjson.JSONEncodeError as error:  # what was read from JSON can be at fault in no other way
         raise TooDeep("the body is nested too deeply") from error
+
+
+def _renamed(raw: bytes, asked: str, model: str) -> bytes | None:
+    """The body as it came, with another model's name; None where the name does not stand first in it, and only there.
+
+    Claude Code writes it first. A body that is written anew differs in bytes that somebody may have hashed.
+    """
+    head = b'{"model":' + orjson.dumps(asked)
+    if not raw.startswith(head) or raw.count(b'"model"') != 1:
+        return None
+    return b'{"model":' + orjson.dumps(model) + raw[len(head) :]
 
 
 def _think(out: JSON, wish: ThinkingWish) -> None:

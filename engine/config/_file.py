@@ -12,7 +12,8 @@ from typing import Literal, NewType
 import attrs
 
 from engine.config._problems import Path
-from engine.config._schema import Auth, SearchEngine, Server, WebTools, Wire
+from engine.config._provider import Auth, Wire
+from engine.config._schema import SearchEngine, Server, WebTools
 from engine.config._thread import ThreadSettings
 from policies import Breaker, Candidate, Policy, Scope
 

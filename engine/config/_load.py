@@ -18,9 +18,10 @@ from engine.config import _auto, _environment
 from engine.config._catalogue import Catalogue
 from engine.config._file import ChainTable, File
 from engine.config._problems import ConfigError, Findings, Path, nearest, quotable
+from engine.config._provider import Provider, Secret
 from engine.config._providers import Joiner
 from engine.config._routes import shadowed
-from engine.config._schema import AUTO, Chain, Config, Provider, Route, Secret, Server, check_exposure
+from engine.config._schema import AUTO, Chain, Config, Route, Server, check_exposure
 from engine.config._structure import Reader
 from engine.config._toml import Lines, parse
 from engine.config._web import local_answers, web_tools

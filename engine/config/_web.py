@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from engine.config._file import LocalAnswersTable, WebToolsTable
 from engine.config._problems import Findings, Path, quotable
-from engine.config._schema import SEARCH_ENGINES, LocalAnswers, Secret, WebTools
+from engine.config._provider import Secret
+from engine.config._schema import SEARCH_ENGINES, LocalAnswers, WebTools
 
 T = TypeVar("T")
 

@@ -12,6 +12,9 @@ from .proxy import Proxy, configuration, running_proxy
 from .sockets import SocketUpstream, speaking
 from .upstream import serving
 
+#: Each test starts a proxy of its own, which takes a second.
+pytestmark = pytest.mark.long
+
 SETTINGS = "websocket = true\n"
 
 

@@ -19,6 +19,9 @@ from .proxy import Proxy, configuration, running_proxy
 from .upstream import Upstream
 from .wire import Wire
 
+#: Each test starts a proxy of its own, which takes a second.
+pytestmark = pytest.mark.long
+
 #: As Claude Code 2.1.328 sends it.
 TOOL = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
 FOUND = json.dumps({"results": [{"title": "Hedges", "url": "https://hedges.test/a", "content": "About hedges."}]})
