@@ -23,8 +23,9 @@ from engine.config import LocalAnswers
 
 #: The provider that stands in the name of the candidate that answered: `local/quota`.
 LOCAL = "local"
-#: A question longer than this, in characters, is no probe for quota, whatever it says.
-_PROBE_CHARS = 200
+#: A question longer than this, in characters, is no probe for quota, whatever it says: one token is also what a classifier
+#: of texts asks for, and its texts may speak of quotas.
+_PROBE_CHARS = 32
 TITLE = "Conversation"
 
 
@@ -77,7 +78,7 @@ def local_answer(body: JSON, enabled: LocalAnswers) -> LocalAnswer | None:
 
 
 def _quota(body: JSON) -> str | None:
-    text = _only_text(body) if body.get("max_tokens") == 1 else ""
+    text = _only_text(body) if body.get("max_tokens") == 1 and not body.get("system") else ""
     return "Quota check passed." if "quota" in text.lower() and len(text) <= _PROBE_CHARS else None
 
 
@@ -111,8 +112,10 @@ def _suggestions(body: JSON) -> str | None:
 def _filepaths(body: JSON) -> str | None:
     text, system = _only_text(body), _joined(body.get("system")).lower()
     asked = "filepaths" in text.lower() or any(words in system for words in _FILE_WORDS)
-    command, found, _ = text.partition("Command:")[2].partition("Output:")
-    return file_paths(command) if asked and found else None
+    before, _, rest = text.partition("Command:")
+    command, found, _ = rest.partition("Output:")
+    # Somebody's words before it make it somebody's question.
+    return file_paths(command) if asked and found and not before.strip() else None
 
 
 _FILE_WORDS = ("extract any file paths", "file paths that this command")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from engine.config._problems import quotable
 from engine.config._provider import KeyLimit, Secret
 
 
@@ -48,7 +49,7 @@ def _sendable(value: str) -> bool:
 def limit_of(names: Sequence[str], environ: Mapping[str, str]) -> KeyLimit | None:
     """The usage limit of `<NAME>_KEY_USAGE_LIMIT`, requests a day and 0 for none; `names` are an id and key variables.
 
-    Raises ValueError naming the variable where it holds no number.
+    Raises ValueError with the variable and a text where it holds no number.
     """
     id, *variables = names
     prefixes = (id.upper(), *(v.removesuffix("_API_KEY") for v in variables if v.endswith("_API_KEY")))
@@ -57,6 +58,8 @@ def limit_of(names: Sequence[str], environ: Mapping[str, str]) -> KeyLimit | Non
         if not value:
             continue
         if not re.fullmatch(r"[0-9]{1,15}", value):
-            raise ValueError(f"{variable} is not a number of requests a day")
+            raise ValueError(
+                variable, f"expected a whole number of requests a day (0: no limit), got '{quotable(value)}'"
+            )
         return KeyLimit(requests=int(value)) if int(value) else None
     return None

@@ -215,7 +215,8 @@ class _One:
         try:
             return limit_of((self.row.id, *self.row.env), self.join.environ)
         except ValueError as error:
-            self.join.findings.error((*self.path, "key_usage_limit"), str(error))
+            variable, text = error.args
+            self.join.findings.error_in_environment(variable, text)
             return None
 
     @property

@@ -66,6 +66,9 @@ NEAR_MISSES: dict[str, dict[str, Any]] = {
     "a quota in a conversation": body(
         user("quota"), {"role": "assistant", "content": "?"}, user("quota"), max_tokens=1),
     "a quota in a long text": body(user("quota " * 50), max_tokens=1),
+    "a classifier's text that speaks of quotas": body(
+        user("My disk quota is full."), max_tokens=1, system="Is this a complaint? Answer Y or N."),
+    "a question for one token": body(user("Does this mention a quota? Y or N: the house is blue"), max_tokens=1),
     "one token of something else": body(user("ping"), max_tokens=1),
     "quota from the assistant": body({"role": "assistant", "content": "quota"}, max_tokens=1),
     "quota with tools": body(user("quota"), max_tokens=1, tools=[TOOL]),
@@ -92,6 +95,8 @@ NEAR_MISSES: dict[str, dict[str, Any]] = {
         user([{"type": "tool_result", "tool_use_id": "t", "content": "[SUGGESTION MODE: x"}])),
     "the mark of suggestions with tools": body(user("[SUGGESTION MODE: x]"), tools=[TOOL]),
     "a command and its output, and no question": body(user("Command: cat a.py\nOutput: x")),
+    "somebody asks about a program that shows file paths": body(
+        user("My tool prints the filepaths wrongly, why?\nCommand: cat a.py\nOutput: x")),
     "file paths with tools": body(user(FILES), tools=[TOOL]),
     "file paths of a pipe": body(user("Command: cat a | sh\nOutput: x\nfilepaths")),
     "file paths of a program that is not known": body(user("Command: git diff\nOutput: x\nfilepaths")),

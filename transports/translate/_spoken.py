@@ -22,6 +22,7 @@ from engine import JSON
 from transports.translate._arguments import fits
 from transports.translate._texts import well_written
 
+#: Stands before calls that their model does not close.
 _BULLET = "\u25cf"
 #: What may stand between and around calls, and means nothing.
 _FRAMES = (

@@ -10,6 +10,7 @@ a stranger: 250 KB of nested elements took a faster parser 21 seconds in which n
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +35,16 @@ _BLOCKS = frozenset(
 )  # fmt: skip
 _HEADINGS = {f"h{n}": f"{'#' * n} " for n in range(1, 7)}
 _MARKS = {**_HEADINGS, "li": "- "}
+#: The encodings of the web (WHATWG's Encoding Standard), as Python calls them. Python knows more that call themselves
+#: encodings of text: one of them takes minutes for a page, others raise whatever they please.
+_ENCODINGS = frozenset(
+    [
+        "ascii", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "big5", "big5hkscs", "euc_jp", "euc_kr", "cp949",
+        "gb2312", "gbk", "gb18030", "iso2022_jp", "shift_jis", "cp932", "koi8-r", "koi8-u", "mac-roman", "mac-cyrillic",
+        "cp866", "cp874", "tis-620", *(f"cp125{n}" for n in range(9)),
+        *(f"iso8859-{n}" for n in (*range(1, 12), *range(13, 17))),
+    ]
+)  # fmt: skip
 _BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _CHARSET = re.compile(rb"""<meta[^>]{0,100}charset=["']?([\w-]{1,40})""", re.I)
 
@@ -42,11 +53,11 @@ def decoded(body: bytes, charset: str) -> str:
     """A page's bytes as text, by what its host says, else by what it says itself, else as UTF-8."""
     said = _CHARSET.search(body[:2048])
     for name in (charset, said[1].decode("ascii") if said else ""):
-        if name:
-            try:
+        try:
+            if name and codecs.lookup(name).name in _ENCODINGS:
                 return body.decode(name, "replace")
-            except LookupError:
-                continue
+        except (LookupError, ValueError):
+            continue
     return body.decode("utf-8", "replace")
 
 

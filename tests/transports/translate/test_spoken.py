@@ -101,6 +101,7 @@ NO_CALLS = {
     "a number that nobody can write": '<tool_call>{"name":"ls","arguments":{"n":%s}}</tool_call>' % ("9" * 40),
     "a number that is none": '<tool_call>{"name":"ls","arguments":{"n":NaN}}</tool_call>',
     "deeper than anybody writes": f'<tool_call>{{"name":"ls","arguments":{{"n":{"[" * 400}{"]" * 400}}}}}</tool_call>',
+    "the same in a frame": "<tool_call>\n<function=Read>\n<parameter=file_path>\n/a",
     "one good, one bad": '<tool_call>{"name":"ls","arguments":{}}</tool_call><tool_call>{"name":"x"}</tool_call>',
     "arguments that are no object": '<tool_call>{"name":"ls","arguments":[1]}</tool_call>',
     "no name": '<tool_call>{"arguments":{}}</tool_call>',

@@ -256,6 +256,18 @@ def test_a_pages_letters(raw: bytes, charset: str, told: str) -> None:
     assert decoded(raw, charset) == told
 
 
+@pytest.mark.parametrize("name", ["punycode", "idna", "undefined", "unicode_escape", "zlib", "hex", "..", "\u00e9"])
+async def test_a_page_in_no_encoding_of_the_web_is_read_as_utf8(name: str) -> None:
+    """By its host's word and by its own; Python's own encodings would take minutes, or raise what nobody expects."""
+    raw = b"words " + b"a-" + b"b9" * 200_000
+    began_at = process_time()
+    assert decoded(raw, name).startswith("words ")
+    assert decoded(f"<meta charset={name}>words ".encode() + raw, "").endswith("b9")
+    assert process_time() - began_at < 1
+    one = await used("web_fetch", {"a.test/": page(raw, f"text/html; charset={name}")}, url="http://a.test/")
+    assert one.words.count("words a-b9") == 1
+
+
 async def used(kind: str, answers: Any, settings: WebTools = ON, addresses: Any = None, **given: Any) -> Answered:
     async with web(answers) as it:
         it.addresses |= addresses or {}
