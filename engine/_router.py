@@ -63,7 +63,9 @@ class Router:
     async def serve(self, request: Request, reply: Reply) -> None:
         """Answer one request through `reply`. Raises nothing but Cancelled, when the client is gone."""
         config = self.config()
-        if (known := local_answer(request.body, config.local_answers)) is not None:
+        # Who names somebody for this one request means to have that one's answer.
+        hatched = request.above is not None and request.above.by == "hatch"
+        if not hatched and (known := local_answer(request.body, config.local_answers)) is not None:
             await self._answer_locally(request, reply, known)
             return
         try:

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from engine._events import AnsweredLocally, EngineEvent, RequestAccepted, RequestFinished
+from engine._names import Named
 from engine._request import Request, need_of
 from engine.config import ConfigError, load
 from engine.observers.recent import Recent
@@ -49,6 +50,17 @@ async def test_a_turn_that_is_no_probe_is_asked_as_ever(scenario: MakeScenario) 
     it = scenario({"a": script(answer("yes"))})
     await it.serve(it.request(messages=[{"role": "user", "content": "quota"}]))
     assert [exchange.provider for exchange in it.transport.exchanges] == ["a"]
+
+
+async def test_a_probe_for_somebody_in_particular_is_asked_of_that_one(scenario: MakeScenario) -> None:
+    """A name in our header is for this one request; one in the address or token is for all, and changes nothing."""
+    it = scenario({"a": script(answer("yes"))})
+    reply = RecordingReply()
+    await it.router.serve(attrs.evolve(quota(), above=Named("nobody/m", by="hatch")), reply)
+    assert reply.ending == "refuse"
+    reply = RecordingReply()
+    await it.router.serve(attrs.evolve(quota(), id="req_r", above=Named("nobody/m", by="address")), reply)
+    assert reply.ending == "finish"
 
 
 def configured(text: str, **environ: str) -> Any:
