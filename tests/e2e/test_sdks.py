@@ -110,7 +110,7 @@ async def test_thinking_keeps_its_signature(client: Any, upstream: Upstream, way
     assert first.thinking.startswith("The user wants")
     ours = f"hedgerow.only/{MODEL}."
     wire = upstream.asked[0].wire
-    mine = {"anthropic": SIGNATURE, "openai-chat": ours, "ollama": ours}.get(wire)
+    mine = {"anthropic": SIGNATURE, "openai-chat": ours, "gemini": ours, "ollama": ours}.get(wire)
     assert first.signature == mine if mine else len(first.signature) > len(ours)
     assert first.signature.startswith(ours) is (wire != "anthropic")
     assert second.text == "forty two"
