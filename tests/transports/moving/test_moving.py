@@ -46,6 +46,13 @@ def exchanges(draw: st.DrawFn) -> Journey:
 
 
 @st.composite
+def relatives(draw: st.DrawFn) -> Journey:
+    """Over all hosts of one kind, in any order: what one of them has signed is shaped like what another would."""
+    hosts = draw(st.sampled_from([kind for kind in PARTIES if len(kind) > 1]))
+    return travel(draw, draw(st.permutations(hosts)))
+
+
+@st.composite
 def continued(draw: st.DrawFn) -> Journey:
     """A conversation of any sort, broken calls and stray results in it, goes on over hosts that are translated for."""
     journey = Journey(draw(st.sampled_from(THINKING)), before=draw(histories()))
@@ -68,6 +75,14 @@ def test_a_conversation_goes_round_all_wires(journey: Journey) -> None:
 def test_a_conversation_goes_back_and_forth(journey: Journey) -> None:
     """Whichever two they are, also two of one wire, and one with itself."""
     journey.back_to(journey.hosts[0])
+
+
+@settings(LAW, max_examples=30)
+@given(relatives())
+def test_a_conversation_goes_between_hosts_of_one_wire(journey: Journey) -> None:
+    """Nobody is taken for somebody else because both speak alike."""
+    for host in journey.hosts:
+        journey.back_to(host)
 
 
 @settings(LAW, max_examples=20)
