@@ -127,13 +127,15 @@ class Claimed:
 
 
 def returned(block: JSON, sealed: Sealed, author: str) -> JSON | None:
-    """A block of sealed thinking for a host of this wire that is not Anthropic; None where it has no use for it.
+    """A block of sealed thinking for the host `author` of this wire, not Anthropic itself; None where it has no use for it.
 
-    Its own goes back as it was. Of another's it wants the words, which no such host checks a signature of.
+    Its own goes back as it was. Of another's it wants the words, which none of these hosts checks a signature of, unless
+    its model is Anthropic's: a reseller passes on what it is sent.
     """
     own = sealed.state if sealed.author == author else {}
     if block.get("type") == "redacted_thinking":
         return {**block, "data": own["data"]} if isinstance(own.get("data"), str) else None
     signature = own.get("signature")
     signature = signature if isinstance(signature, str) else ""
-    return {**block, "signature": signature} if signature or str(block.get("thinking", "")).strip() else None
+    told = str(block.get("thinking", "")).strip() and "claude" not in author.partition("/")[2].lower()
+    return {**block, "signature": signature} if signature or told else None

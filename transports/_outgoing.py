@@ -46,6 +46,8 @@ FIELDS = frozenset(
 _OPTIONAL = frozenset(["metadata", "stop_sequences", "temperature", "thinking", "tool_choice", "top_k", "top_p"])
 #: The least budget of thinking that Anthropic takes, in tokens.
 LEAST_BUDGET = 1024
+#: Quirks of hosts that do not look at what stands before a call.
+_SIGNED_ANYHOW = frozenset(["empty-signature", "ignores-thinking", "no-signature", "random-signature"])
 _TOOL_FIELDS = ("name", "description", "input_schema", "cache_control")
 #: Blocks that only their own server understands. Others are told of them in words.
 _FOREIGN_BLOCKS = frozenset(["server_tool_use", "container_upload", "mcp_tool_use", "search_result"])
@@ -86,8 +88,7 @@ def count_request(ask: Ask) -> tuple[str, list[tuple[bytes, bytes]], bytes]:
     url = joined(provider.url("count_tokens"), request.query, open_lists=provider.open_lists)
     if provider.open_lists:
         out = {**request.body, "model": ask.candidate.model}
-        if MARK_IN_BODY in request.raw:
-            out["messages"] = [_signed_only(message) for message in out["messages"]]
+        _mend(out, request.raw)
         written = request.raw if out == request.body else None
     else:
         # A count has no answer and so no limit on one; the reduction asks for it all the same.
@@ -133,12 +134,7 @@ def body(ask: Ask) -> bytes:
     if not provider.open_lists:
         out = reduced(out, provider.drop | ask.learned.without, provider.quirks, candidate.name)
     else:
-        if MARK_IN_BODY in request.raw:
-            # Thinking of hosts that are not Anthropic: the whole conversation would be refused for it.
-            out["messages"] = [_signed_only(message) for message in out["messages"]]
-        if _must_not_think(out):
-            out["thinking"] = {"type": "disabled"}
-            out.pop("context_management", None)  # what is to become of old thinking may not be said without new
+        _mend(out, request.raw)
         if request.stream and out == {**request.body, "stream": True}:
             return request.raw
     try:
@@ -159,6 +155,15 @@ def _think(out: JSON, wish: ThinkingWish) -> None:
         )
     elif not isinstance(out.get("thinking"), dict) or out["thinking"].get("type") == "disabled":
         out["thinking"] = {"type": "adaptive"}
+
+
+def _mend(out: JSON, raw: bytes) -> None:
+    """Take out of a conversation that was elsewhere what Anthropic would refuse all of it for."""
+    if MARK_IN_BODY in raw:
+        out["messages"] = [_signed_only(message) for message in out["messages"]]
+    if _must_not_think(out):
+        out["thinking"] = {"type": "disabled"}
+        out.pop("context_management", None)  # what is to become of old thinking may not be said without new
 
 
 def _must_not_think(out: JSON) -> bool:
@@ -224,6 +229,8 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
     ):
         out["tool_choice"] = {"type": "auto"}
     out["messages"] = list(_messages(body["messages"], drop | _FOREIGN_BLOCKS, quirks, author))
+    if not quirks & _SIGNED_ANYHOW and _must_not_think(out):
+        out["thinking"] = {"type": "disabled"}
     if "cache_control" in drop:
         for field in ("system", "tools", "messages"):
             if field in out:

@@ -32,7 +32,7 @@ _TOOL = frozenset(["name", "description", "input_schema", "cache_control"])
 
 def signed_here(block: Body) -> bool:
     """Whether the scripted host has signed this thinking: all of its signatures are alike."""
-    return block.get("signature", block.get("data")) == SIGNATURE
+    return bool(block.get("signature", block.get("data")) == SIGNATURE)
 
 
 def anthropic_breaches(body: Body, signed: Callable[[Body], bool] = signed_here) -> list[str]:
@@ -133,6 +133,20 @@ def _thinking(body: Body, signed: Callable[[Body], bool]) -> Iterator[str]:
             if kind in _THOUGHTS and not signed(block):
                 field = "signature" if kind == "thinking" else "data"
                 yield f"messages.{at}.content.{place}: Invalid `{field}` in `{kind}` block"
+    yield from thought_first(body)
+    thinking = body.get("thinking") or {}
+    if thinking.get("type") in ("enabled", "adaptive"):
+        if (body.get("tool_choice") or {}).get("type", "auto") not in ("auto", "none"):
+            yield "Thinking may not be enabled when tool_choice forces tool use."
+    else:
+        for edit in (body.get("context_management") or {}).get("edits", ()):
+            if str(edit.get("type")).startswith("clear_thinking"):
+                yield f"`{edit['type']}` strategy requires `thinking` to be enabled or adaptive"
+
+
+def thought_first(body: Body) -> Iterator[str]:
+    """With a budget of thinking the last answer must begin with some, where it calls tools."""
+    messages = body.get("messages") or []
     thinking = body.get("thinking") or {}
     if thinking.get("type") == "enabled":
         if not _LEAST_BUDGET <= thinking.get("budget_tokens", 0) < body.get("max_tokens", 0):
@@ -144,13 +158,6 @@ def _thinking(body: Body, signed: Callable[[Body], bool]) -> Iterator[str]:
                 f"Expected `thinking` or `redacted_thinking`, but found `{kinds[0]}`. When `thinking` is enabled, a final "
                 "`assistant` message must start with a thinking block"
             )
-    if thinking.get("type") in ("enabled", "adaptive"):
-        if (body.get("tool_choice") or {}).get("type", "auto") not in ("auto", "none"):
-            yield "Thinking may not be enabled when tool_choice forces tool use."
-    else:
-        for edit in (body.get("context_management") or {}).get("edits", ()):
-            if str(edit.get("type")).startswith("clear_thinking"):
-                yield f"`{edit['type']}` strategy requires `thinking` to be enabled or adaptive"
 
 
 def _known(body: Body) -> Iterator[str]:

@@ -305,6 +305,33 @@ class TestForeignThinking:
             {"type": "text", "text": "a"},
         ]
 
+    @pytest.mark.parametrize(
+        ("quirks", "signature", "sent_as"),
+        [
+            (set[str](), None, "disabled"),
+            ({"random-signature"}, None, "enabled"),
+            (set[str](), seal("other/m"), "enabled"),
+        ],
+    )
+    def test_a_call_without_thinking_before_it_ends_thinking_for_once(
+        self, quirks: set[str], signature: str | None, sent_as: str
+    ) -> None:
+        """At hosts that want to see some there; another's will do."""
+        thought = [] if signature is None else [{"type": "thinking", "thinking": "hm", "signature": signature}]
+        call = {"type": "tool_use", "id": "t", "name": "Read", "input": {}}
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
+        asked = body(
+            messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": [*thought, call]}, result],
+            thinking={"type": "adaptive"},
+        )
+        assert sent(ask(asked, open_lists=False, quirks=frozenset(quirks)))["thinking"]["type"] == sent_as
+
+    def test_a_reseller_of_anthropics_models_is_sent_no_strangers_thinking(self) -> None:
+        """It passes an empty signature on, and Anthropic refuses that."""
+        told = sent(ask(body(messages=list(self.TURN)), model="anthropic/Claude-Opus", open_lists=False))["messages"]
+        thoughts = [b for m in told for b in m["content"] if b["type"] == "thinking"]
+        assert [(b["thinking"], b["signature"]) for b in thoughts] == [("real", "EqQB")]
+
     def test_a_host_that_checks_no_signature_sees_the_words(self) -> None:
         """Some want the thinking before a tool call back, whoever thought it."""
         told = sent(ask(body(messages=list(self.TURN)), open_lists=False))["messages"]

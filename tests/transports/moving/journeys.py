@@ -47,6 +47,7 @@ _SAID = (
 _ENDS = st.sampled_from([a + b for a in WORDS for b in WORDS])
 _KINDS = st.sampled_from(_SAID)
 _NAMES = st.sampled_from(NAMES)
+_WISHES = st.sampled_from([*THINKING[:2], *THINKING])
 _SOME, _ANY = st.sampled_from([0, 1, 1, 2, 3]), st.sampled_from([1, 1, 2, 3])
 _NEXT = st.sampled_from(["none", "none", "behind", "system"])
 _RESULTS = st.sampled_from(["text", "text", "parts", "empty", "error", "reference"])
@@ -66,7 +67,7 @@ FEW_ARGUMENTS: st.SearchStrategy[Body] = st.sampled_from(
 class Journey:
     """The conversation as the client has it, and what must be found in every body that is made of it."""
 
-    thinking: Body
+    thinking: Body = attrs.field(factory=dict)  #: what the client wants of it; it may change its mind
     arguments: st.SearchStrategy[Body] = INPUTS
     before: Told = attrs.field(factory=Told)  #: a conversation of any sort that this one goes on with
     messages: list[Body] = attrs.field(factory=list)
@@ -109,6 +110,7 @@ class Journey:
 
     def answered(self, draw: st.DrawFn, party: Party) -> None:
         """`party` is asked, takes what it is sent, and answers; the client keeps the answer and runs the tools."""
+        self.thinking = draw(_WISHES)
         asked, outgoing = sent(party, self.fields)
         self.check(party, outgoing)
         self.hosts.append(party)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import orjson
@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from engine import Ask
 from engine.config import Wire
-from tests.e2e import chat_asks, gemini_rules, responses_asks
-from tests.e2e.anthropic_rules import anthropic_breaches, reduced_breaches
+from tests.e2e import chat_asks, gemini_rules, openai_rules, responses_asks
+from tests.e2e.anthropic_rules import anthropic_breaches, reduced_breaches, thought_first
 from tests.e2e.gemini_asks import messages_of_gemini
 from tests.e2e.ollama_asks import messages_of_ollama
 from tests.e2e.ollama_rules import ollama_breaches
@@ -42,6 +42,7 @@ Mint = Callable[[], str]
 #: Bytes of an answer, and the state in it that its author must see again, in order.
 Told = tuple[bytes, list[Any]]
 
+UNKNOWN = "somebody/something"
 ROWS = load_catalogue().providers
 
 
@@ -96,11 +97,13 @@ def _cut(draw: st.DrawFn, text: str) -> list[str]:
 class Messages(Party):
     """Anthropic itself: signs each thought, and takes no other's."""
 
+    hides: ClassVar[bool] = True  #: some of its thinking is redacted
+
     def tell(self, draw: st.DrawFn, meant: Meant, mint: Mint) -> Told:
         events: list[Body] = []
         own: list[Any] = []
         blocks = [*meant.said, *(("tool_use", call) for call in meant.calls)]
-        if draw(st.integers(0, 3)) == 0:
+        if self.hides and draw(st.integers(0, 3)) == 0:
             blocks.insert(0, ("redacted_thinking", ""))
         for index, (kind, meaning) in enumerate(blocks):
             match kind:
@@ -148,7 +151,7 @@ class Messages(Party):
         ]
 
 
-def _state(block: Body) -> tuple[str, str, str]:
+def _state(block: Mapping[str, Any]) -> tuple[str, str, Any]:
     return block["type"], block.get("thinking", ""), block.get("signature", block.get("data"))
 
 
@@ -178,10 +181,36 @@ class Reduced(Messages):
 
 
 @attrs.frozen
+class Careful(Reduced):
+    """One that wants to see thinking before a call, whoever thought it, and hides none of its own."""
+
+    hides: ClassVar[bool] = False
+
+    def breaches(self, body: Body, minted: list[Any]) -> list[str]:
+        return [*reduced_breaches(body), *thought_first(body)]
+
+
+@attrs.frozen
+class Reseller(Messages):
+    """One that has Anthropic's models, and takes no more than any other host. Anthropic's own signatures hold here too."""
+
+    def breaches(self, body: Body, minted: list[Any]) -> list[str]:
+        signed = [*minted, *self._anthropics(body)]
+        return [*reduced_breaches(body), *anthropic_breaches(body, lambda block: _state(block) in signed)]
+
+    def own(self, body: Body) -> list[Any]:
+        others = self._anthropics(body)
+        return [state for state in super().own(body) if state not in others]
+
+    def _anthropics(self, body: Body) -> list[Any]:
+        return [state for state in super().own(body) if str(state[2]).startswith("anthropic-")]
+
+
+@attrs.frozen
 class Chat(Party):
     """A host of chat completions. `host` knows its accent."""
 
-    host: ChatHost = ChatHost("", "somebody/something")
+    host: ChatHost = ChatHost("", UNKNOWN)
 
     def ask(self, fields: Body) -> Ask:
         return self.host.ask(fields)
@@ -215,6 +244,8 @@ class Chat(Party):
 
     def breaches(self, body: Body, minted: list[Any]) -> list[str]:
         found = faults(body, self.host.accent)
+        if self.id == "openai":
+            found += openai_rules.breaches(body)
         found += [f"somebody else's state: {state}" for state in self.own(body) if state not in minted]
         return found
 
@@ -372,20 +403,21 @@ def _gemini(id: str, model: str) -> Gemini:
 #: By kind of host: a conversation goes through all kinds, over any of each.
 PARTIES: tuple[tuple[Party, ...], ...] = (
     (Messages("anthropic", "claude-sonnet-5-5", "anthropic", {"open_lists": True}),),
-    tuple(
-        Reduced(f"{id}-messages", "somebody/something", "anthropic", _row(id))
-        for id in ("vllm", "llamacpp", "kimi", "open_router")
+    (
+        *(Reduced(f"{id}-messages", UNKNOWN, "anthropic", _row(id)) for id in ("vllm", "llamacpp", "ollama")),
+        *(Careful(f"{id}-messages", UNKNOWN, "anthropic", _row(id)) for id in ("deepseek", "kimi", "zai", "minimax")),
+        *(Reseller(f"{id}-messages", "claude-opus-4.8", "anthropic", _row(id)) for id in ("open_router", "bedrock")),
     ),
     (
         _chat("openai", "gpt-5x"),
-        _chat("mistral", "somebody/something"),
-        _chat("deepseek", "somebody/something"),
-        _chat("kimi", "somebody/something"),
+        _chat("mistral", UNKNOWN),
+        _chat("deepseek", UNKNOWN),
+        _chat("kimi", UNKNOWN),
         _chat("vllm", "xkimi-k2x"),
-        _chat("open_router", "somebody/something"),
-        _chat("minimax", "somebody/something"),
-        _chat("gemini", "somebody/something"),
-        _chat("", "somebody/something"),
+        _chat("open_router", UNKNOWN),
+        _chat("minimax", UNKNOWN),
+        _chat("gemini", UNKNOWN),
+        _chat("", UNKNOWN),
     ),
     (
         Responses("openai", "gpt-5.5", "openai-responses"),

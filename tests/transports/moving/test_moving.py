@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.transports.chat.answers import INPUTS
 from tests.transports.chat.histories import histories
-from tests.transports.moving.journeys import FEW_ARGUMENTS, THINKING, Journey
+from tests.transports.moving.journeys import FEW_ARGUMENTS, Journey
 from tests.transports.moving.parties import ALL, PARTIES, TRANSLATED, Body, Party
 
 LAW = settings(
@@ -22,7 +22,7 @@ CHUNKS, EACH = 20, 500
 
 def travel(draw: st.DrawFn, hosts: list[Party], arguments: st.SearchStrategy[Body] = INPUTS) -> Journey:
     """A conversation whose answers come from these hosts in turn. The laws are checked as it grows."""
-    journey = Journey(draw(st.sampled_from(THINKING)), arguments)
+    journey = Journey(arguments=arguments)
     journey.asked(draw)
     for host in hosts:
         journey.answered(draw, host)
@@ -55,7 +55,7 @@ def relatives(draw: st.DrawFn) -> Journey:
 @st.composite
 def continued(draw: st.DrawFn) -> Journey:
     """A conversation of any sort, broken calls and stray results in it, goes on over hosts that are translated for."""
-    journey = Journey(draw(st.sampled_from(THINKING)), before=draw(histories()))
+    journey = Journey(before=draw(histories()))
     for kind in draw(st.permutations(PARTIES[TRANSLATED:])):
         journey.asked(draw)
         journey.answered(draw, draw(st.sampled_from(kind)))
