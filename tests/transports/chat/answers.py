@@ -165,7 +165,7 @@ def _named(draw: st.DrawFn, name: str, entries: list[dict[str, Any]], *, address
 def _fragments(draw: st.DrawFn, name: str, given: dict[str, Any], style: str) -> list[dict[str, Any]]:
     """The `function` objects of one call."""
     # By its id alone a call whose name comes late is no other than one whose id changes with each piece.
-    addressed, told_apart = style in ADDRESSED, style not in ("bare", "id")
+    addressed, told_apart = style in ("index", "index and id"), style != "bare"
     text = orjson.dumps(given).decode()
     match draw(st.sampled_from(["pieces", "whole", "object", "none" if not given else "whole"])):
         case "pieces":
