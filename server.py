@@ -42,7 +42,10 @@ from transports import (
     Proxied,
     Readable,
     Rehearsal,
+    ServingWebTools,
     StreamingTransport,
+    TheWeb,
+    WebSocketTransport,
     WireHTTP,
     ZedThreads,
     answering,
@@ -127,6 +130,7 @@ class Built:
     recent: Recent
     http: StreamingTransport
     ways: Proxied
+    sockets: WebSocketTransport
     app: App
 
 
@@ -140,8 +144,18 @@ def build(
     http = StreamingTransport()
     ways = Proxied(http)
     readable = Readable()
+    over_http: dict[str, WireHTTP] = {
+        wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()
+    }
+    sockets = WebSocketTransport(http=over_http["openai-responses"], wall_s=wall_s)
+    the_web = TheWeb(http, wall_s)
+
+    def with_web_tools(inner: Transport) -> Transport:
+        return ServingWebTools(inner, lambda: current().web_tools, the_web)
+
+    over_sockets = with_web_tools(sockets)
     transports: dict[str, Transport] = {
-        **{wire: WireHTTP(ways.to, wall_s, dialect, readable) for wire, dialect in DIALECTS.items()},
+        **{wire: with_web_tools(transport) for wire, transport in over_http.items()},
         "zed": ZedThreads(WireHTTP(ways.to, wall_s, DIALECTS["anthropic"], readable), DIALECTS, trio.current_time),
         "rehearsal": Rehearsal(_advice(config)),
     }
@@ -150,7 +164,7 @@ def build(
         return built.config
 
     def transport(provider: Provider) -> Transport:
-        return transports[provider.wire]
+        return over_sockets if provider.websocket else transports[provider.wire]
 
     books = Books.of(current)
     recent = Recent()
@@ -164,6 +178,7 @@ def build(
         gate=LocalGate(books),
         transports=transport,
         wall_s=wall_s,
+        holds=sockets.holds,
         counter=HTTPCounter(ways.to),
     )
     desk = Desk(
@@ -177,7 +192,17 @@ def build(
     )
     people_app = hide_late_disconnect(cast(App, people(desk)))
     front = Front(config=current, router=router, bus=bus, people=people_app, log=log)
-    built = Built(config=config, bus=bus, books=books, router=router, recent=recent, http=http, ways=ways, app=front)
+    built = Built(
+        config=config,
+        bus=bus,
+        books=books,
+        router=router,
+        recent=recent,
+        http=http,
+        ways=ways,
+        sockets=sockets,
+        app=front,
+    )
     return built
 
 
@@ -193,7 +218,8 @@ def _advice(config: Config) -> str:
 def create_app() -> App:
     """The ASGI application for a hypercorn of one's own: `hypercorn -k trio "server:create_app()"`.
 
-    Reads the environment and the configuration file like `serve`; local runtimes are used only where the file names them.
+    Reads the environment and the configuration file like `serve`; local runtimes are used only where the file names them,
+    and WebSockets to providers not at all: nobody is there to own them.
     """
     config = read_config(None, os.environ)
     return build(config).app
@@ -358,6 +384,7 @@ async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any]
 
                 nursery.start_soon(on_signals)
                 nursery.start_soon(swept)
+                nursery.start_soon(built.sockets.run)
                 started()
                 await hypercorn.trio.serve(built.app, settings, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
                 nursery.cancel_scope.cancel()

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from engine.config import SPOKEN, Listing, Model, Provider
+from engine.config import Listing, Model, Provider
 from policies import Price
 
 
@@ -22,7 +22,6 @@ class Account:
 
     provider: Provider
     wires: dict[str, str]
-    spoken: tuple[str, ...]
     aliases: tuple[str, ...]
     keys: tuple[str, ...]
     regions: tuple[str, ...]
@@ -86,7 +85,7 @@ class Account:
         yield "asked on", f"{p.wire} at {p.base_url}"
         for wire, base in self.wires.items():
             if wire != p.wire:
-                yield "also on", f"{wire} at {base}" + ("" if wire in self.spoken else " (not spoken by this version)")
+                yield "also on", f"{wire} at {base}"
         for glob, wire in p.wire_by_model.items():
             yield "wire of", f"{glob}: {wire}"
         yield "regions", ", ".join(self.regions)
@@ -112,7 +111,6 @@ def facts_of(provider: Provider, row: Listing | None) -> Account:
     return Account(
         provider=provider,
         wires={**({} if provider.wire in wires else {provider.wire: provider.base_url}), **wires},
-        spoken=tuple(sorted(SPOKEN)),
         aliases=row.aliases if row else (),
         keys=regional,
         regions=tuple(row.regions) if row else (),

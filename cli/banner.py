@@ -22,7 +22,7 @@ def show_banner(console: Console, config: Config, url: str, version: str) -> Non
         console.print(f"  [dim]not usable[/]     {escape(line)}")
     auto = ", ".join(str(c) for c in config.chains[AUTO].candidates)
     console.print(f"  chain auto     {escape(auto)}")
-    for warning in config.warnings:
+    for warning in (*config.warnings, *_closed(config)):
         console.print(f"  [yellow]warning[/]        {escape(warning)}")
     token = f"${config.server.auth_token_env}" if config.server.token else "hedgerow"
     console.print("\nPoint Claude Code at it:")
@@ -39,13 +39,22 @@ def _nobody() -> str:
     return "nobody but the built-in rehearsal provider: set a key, for example OPENROUTER_API_KEY, and start again"
 
 
+def _closed(config: Config) -> list[str]:
+    """Chains of the file that answer nothing as things are, each with what its first candidate wants."""
+    told = []
+    for chain in config.chains.values():
+        reasons = {c: config.providers[c.provider].unusable_for(c.model) for c in chain.candidates}
+        if reasons and all(reasons.values()):
+            first = chain.candidates[0]
+            told.append(f"chain {chain.name}: nobody in it can be asked ({first}: {reasons[first]})")
+    return told
+
+
 def _not_usable(missing: list[Provider]) -> list[str]:
     """Those a person named, each with its reason; the rest of the catalogue as a count."""
     named = [f"{p.id}: {p.unusable_because}" for p in missing if p.named]
     rest = [p for p in missing if not p.named]
     if rest:
         some = ", ".join(p.id for p in rest[:LISTED])
-        named.append(
-            f"{len(rest)} more that the catalogue knows ({some}, ...): no key is set, or not spoken yet; see /ready"
-        )
+        named.append(f"{len(rest)} more that the catalogue knows ({some}, ...): no key is set; see /ready")
     return named

@@ -37,7 +37,7 @@ def timeline(account: JSON, *, width: int = 100, plain: bool = False) -> Iterato
     total_s = max([*ends, 0.001])
     for attempt in account["attempts"]:
         yield _lane(attempt, room, total_s, glyphs)
-    for skip in (*account["plan"]["skipped"], *account["skipped_at_launch"]):
+    for skip in (*account.get("plan", {}).get("skipped", ()), *account["skipped_at_launch"]):
         name = skip["candidate"].partition("/")[0]
         back = f", back in {skip['wait_s']:.0f} s" if skip["wait_s"] is not None else ""
         yield Text.assemble("   ", (f"{name:<{_NAME}}", "dim"), (f" passed over: {skip['reason']}{back}", "dim"))

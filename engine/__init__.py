@@ -4,6 +4,7 @@ from engine._books import Books as Books
 from engine._bus import EventBus as EventBus
 from engine._bus import Subscription as Subscription
 from engine._bus import trace_of as trace_of
+from engine._events import AnsweredLocally as AnsweredLocally
 from engine._events import AttemptEnded as AttemptEnded
 from engine._events import AttemptStarted as AttemptStarted
 from engine._events import BreakerChanged as BreakerChanged

@@ -74,6 +74,7 @@ class Attempt:
     scope: trio.CancelScope
     relay: Relay
     hedge: bool = False
+    beside: bool = False
     failure: Failure | None = None
     first_content_at: float | None = None  #: when the provider began to produce
     committed: bool = False
@@ -179,6 +180,7 @@ class Attempt:
         passed = host.passed_keys(self) if key else ()
         host.emit(TryStarted(at=trio.current_time(), number=number, key=source, passed=passed, **where))
         failure: Failure | None = None
+        via = ""
         try:
             ask = Ask(
                 request=host.request_for(self.step),
@@ -186,10 +188,12 @@ class Attempt:
                 provider=provider,
                 key=key,
                 learned=self._learned,
+                beside=self.beside,
             )
             await trio.lowlevel.checkpoint_if_cancelled()  # an attempt that has lost already opens nothing
             sent_before, self.sent = self.sent, True
             async with host.transport(provider).open(ask) as upstream:
+                via = upstream.via
                 self._note_lesson(host)
                 failure = await self._relay(host, upstream)
         except AttemptError as error:
@@ -203,7 +207,7 @@ class Attempt:
         finally:
             again = VERDICTS[failure.kind].again if failure else "nothing"
             at = trio.current_time()
-            host.emit(TryEnded(at=at, number=number, key=self.key, failure=failure, again=again, **where))
+            host.emit(TryEnded(at=at, number=number, key=self.key, failure=failure, again=again, via=via, **where))
         return failure
 
     async def _relay(self, host: Host, upstream: Upstream) -> Failure | None:

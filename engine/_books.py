@@ -6,7 +6,7 @@ chain's candidates at one moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 
 import attrs
@@ -67,18 +67,29 @@ class Books:
             bus.add(book.fold)
 
     def view(
-        self, config: Config, candidates: tuple[Candidate, ...], need: Need, *, at: float, wall_s: float, seed: str
+        self,
+        config: Config,
+        candidates: tuple[Candidate, ...],
+        need: Need,
+        *,
+        at: float,
+        wall_s: float,
+        seed: str,
+        sticky: Collection[Candidate] = (),
     ) -> View:
-        """The photograph. `seed` is any text that is this request's own; draws are derived from it."""
+        """The photograph. `seed` is any text that is this request's own; draws are derived from it.
+
+        `sticky` are the candidates for which an open connection waits: no book knows of those.
+        """
         return View(
             need=need,
-            facts={c.name: self._facts(config, c, need, at) for c in candidates},
+            facts={c.name: self._facts(config, c, need, at, sticky=c in sticky) for c in candidates},
             wall_s=wall_s,
             seed=int.from_bytes(blake2b(seed.encode(), digest_size=6).digest(), "big"),
             config_digest=config.digest,
         )
 
-    def _facts(self, config: Config, candidate: Candidate, need: Need, at: float) -> Facts:
+    def _facts(self, config: Config, candidate: Candidate, need: Need, at: float, *, sticky: bool) -> Facts:
         provider = config.providers[candidate.provider]
         model = provider.model(candidate.model)
         key = self._key(provider, at)
@@ -108,6 +119,7 @@ class Books:
             free_slots=self.scopes.free_slots(provider.id, key),
             first_content_s=timeouts.first_content_s,
             idle_s=timeouts.idle_s,
+            sticky=sticky,
         )
 
     def _key(self, provider: Provider, at: float) -> int:

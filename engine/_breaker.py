@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from engine._events import AttemptEnded, BreakerChanged, EngineEvent, FirstContent
+from engine._kept import keep
 from policies import Breaker, BreakerState, Candidate
 
 #: How soon somebody refused because a probe is running may ask again, in seconds.
@@ -101,7 +102,8 @@ class BreakerBook:
         spec = self.spec(event.candidate.provider)
         if spec is None:
             return
-        row = self._rows.setdefault(event.candidate.name, _Row())
+        name = event.candidate.name
+        row = keep(self._rows, name, self._rows.get(name) or _Row())
         row.in_a_row += 1
         _note(row, event.at, spec.window_s, ok=False)
         failed = sum(not ok for _, ok in row.outcomes)

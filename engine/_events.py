@@ -49,6 +49,14 @@ class PlanMade(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class AnsweredLocally(EngineEvent):
+    """A probe that nobody was asked for; `wall_s` is the time of day, as in the view of others."""
+
+    probe: str
+    wall_s: float
+
+
+@attrs.frozen(kw_only=True)
 class CandidateSkipped(EngineEvent):
     """A step found busy at the moment of its launch. The plan's own skips are in `PlanMade`."""
 
@@ -94,6 +102,8 @@ class TryEnded(EngineEvent):
     key: int = 0
     failure: Failure | None = None
     again: str = "nothing"
+    #: What the answer came over, where one began: `http`, `websocket`, `process`.
+    via: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,7 @@ import math
 import attrs
 
 from engine._events import AttemptEnded, EngineEvent, FirstContent
+from engine._kept import keep
 from policies import QUANTILES, Latency
 
 #: Bucket edges grow by an eighth from 10 ms, and 96 buckets reach 724 s. A quantile is told as its bucket's upper edge:
@@ -95,4 +96,5 @@ class LatencyBook:
                 self._row(event.candidate.name, event.need.input_tokens).add(event.elapsed_s, event.at, censored=True)
 
     def _row(self, candidate: str, tokens: int) -> Histogram:
-        return self._rows.setdefault((candidate, size_class(tokens)), Histogram())
+        key = (candidate, size_class(tokens))
+        return keep(self._rows, key, self._rows.get(key) or Histogram())

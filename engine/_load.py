@@ -13,6 +13,7 @@ from collections import Counter
 import attrs
 
 from engine._events import AttemptEnded, AttemptStarted, EngineEvent, FirstContent
+from engine._kept import keep
 
 #: Seconds after which an estimate that nothing confirmed has faded to a third. A desktop user sends a few requests a
 #: minute; with the ten seconds usual for web services every estimate would be gone before the next request.
@@ -52,6 +53,8 @@ class LoadBook:
                 self._in_flight[event.candidate.name] += 1
             case AttemptEnded():
                 self._in_flight[event.candidate.name] -= 1
+                if not self._in_flight[event.candidate.name]:
+                    del self._in_flight[event.candidate.name]
                 if event.ending == "lost" and event.first_content_s is None:
                     self._at_least(event.candidate.name, event.elapsed_s, event.at)
             case FirstContent():
@@ -60,13 +63,13 @@ class LoadBook:
     def _sample(self, name: str, elapsed_s: float, at: float) -> None:
         known = self._ttfc.get(name)
         if known is None or elapsed_s >= known.now(at):
-            self._ttfc[name] = _Estimate(elapsed_s, at)
+            keep(self._ttfc, name, _Estimate(elapsed_s, at))
             return
-        keep = math.exp(-(at - known.at) / FADE_S) * 0.8
-        self._ttfc[name] = _Estimate(known.value * keep + elapsed_s * (1 - keep), at)
+        old = math.exp(-(at - known.at) / FADE_S) * 0.8
+        keep(self._ttfc, name, _Estimate(known.value * old + elapsed_s * (1 - old), at))
 
     def _at_least(self, name: str, elapsed_s: float, at: float) -> None:
         """A cancelled loser would have taken longer than it had: a bound, and a reason to think worse of it only."""
         known = self._ttfc.get(name)
         if known is not None and elapsed_s > known.now(at):
-            self._ttfc[name] = _Estimate(elapsed_s, at)
+            keep(self._ttfc, name, _Estimate(elapsed_s, at))

@@ -216,5 +216,6 @@ def _ready_at(parked: tuple[float, Step]) -> float:
 def _moved_up(pending: deque[Step]) -> deque[Step]:
     """The steps without the first, each in its forerunner's place: with its patience and its charge."""
     return deque(
-        attrs.evolve(step, patience_s=place.patience_s, charge=place.charge) for place, step in pairwise(pending)
+        attrs.evolve(step, patience_s=None if step.alone else place.patience_s, charge=place.charge)
+        for place, step in pairwise(pending)
     )

@@ -30,10 +30,14 @@ class Ask:
     key: Secret | None = None
     #: What this candidate is known to refuse.
     learned: Learned = Learned()
+    #: Started beside a running attempt: it may well be cancelled.
+    beside: bool = False
 
 
 class Upstream(Protocol):
-    """An open exchange whose answer has begun well."""
+    """An open exchange whose answer has begun well. `via` is what it comes over: `http`, `websocket`, `process`."""
+
+    via: str
 
     async def read(self) -> list[StreamEvent] | None:
         """The events of the next read, possibly none; None at the end. Raises AttemptError."""

@@ -167,6 +167,7 @@ class Race:
             scope=trio.CancelScope(),
             relay=Relay(self.outcome.commit_at),
             hedge=launch.charged,
+            beside=launch.beside,
         )
         self.running[attempt.id] = attempt
         self._permits[attempt.id] = permit

@@ -10,6 +10,7 @@ import attrs
 
 from engine._events import AttemptEnded, EngineEvent
 from engine._failure import Failure
+from engine._kept import keep
 from policies import Candidate, FailureKind
 
 #: Seconds of rest, by kind of failure.
@@ -31,4 +32,4 @@ class RestBook:
             case AttemptEnded(failure=Failure() as failure, verdict=verdict) if (
                 verdict and verdict.rests == "candidate"
             ):
-                self._candidates[event.candidate.name] = event.at + RESTS_S[failure.kind]
+                keep(self._candidates, event.candidate.name, event.at + RESTS_S[failure.kind])

@@ -17,11 +17,12 @@ from engine import _refusals
 from engine._books import Books
 from engine._bus import EventBus
 from engine._counting import Counting
-from engine._events import PlanMade, RequestAccepted, RequestFinished
+from engine._events import AnsweredLocally, PlanMade, RequestAccepted, RequestFinished
 from engine._failure import NoSuchModel
 from engine._names import Resolution, resolve
 from engine._pacer import Pacer
 from engine._ports import Counter, Gate, Refusal, Reply, Transport, Winner
+from engine._probes import LOCAL, LocalAnswer, local_answer
 from engine._race import Race
 from engine._relay import Ending
 from engine._request import Request
@@ -52,6 +53,8 @@ class Router:
     gate: Gate
     transports: Callable[[Provider], Transport]
     wall_s: Callable[[], float]
+    #: Whether a transport keeps a connection open for this request's conversation with a provider's model.
+    holds: Callable[[Request, Provider, str], bool] = lambda *_: False
     counter: Counter | None = None
     _turns: set[_Turn] = attrs.field(factory=set)
     _stopping: bool = False
@@ -60,6 +63,11 @@ class Router:
     async def serve(self, request: Request, reply: Reply) -> None:
         """Answer one request through `reply`. Raises nothing but Cancelled, when the client is gone."""
         config = self.config()
+        # Who names somebody for this one request means to have that one's answer.
+        hatched = request.above is not None and request.above.by == "hatch"
+        if not hatched and (known := local_answer(request.body, config.local_answers)) is not None:
+            await self._answer_locally(request, reply, known)
+            return
         try:
             found = resolve(config, request.model, request.above)
         except NoSuchModel as error:
@@ -129,6 +137,42 @@ class Router:
         need = attrs.evolve(request.need, input_tokens=estimates.tokens(estimate, candidates[0]))
         return attrs.evolve(request, estimate=estimate, need=need)
 
+    async def _answer_locally(self, request: Request, reply: Reply, known: LocalAnswer) -> None:
+        """A probe: nobody is asked, and the operator sees it among the requests like any other."""
+        candidate = Candidate(LOCAL, known.probe)
+        accepted_at, how = trio.current_time(), f"local answer to the {known.probe} probe"
+        self.bus.emit(
+            RequestAccepted(
+                at=accepted_at,
+                request_id=request.id,
+                model=request.model,
+                chain=LOCAL,
+                how=how,
+                need=request.need,
+                session=request.session,
+                agent=request.agent,
+            )
+        )
+        self.bus.emit(AnsweredLocally(at=accepted_at, request_id=request.id, probe=known.probe, wall_s=self.wall_s()))
+        outcome: Outcome = "abandoned"
+        try:
+            await reply.begin(Winner(candidate=candidate, attempts=0))
+            await reply.send(known.events(request))
+            await reply.finish()
+            outcome = "answered"
+        finally:
+            at = trio.current_time()
+            self.bus.emit(
+                RequestFinished(
+                    at=at,
+                    request_id=request.id,
+                    outcome=outcome,
+                    candidate=candidate,
+                    elapsed_s=at - request.accepted_at,
+                    status=200 if outcome == "answered" else None,
+                )
+            )
+
     def shut_down(self) -> None:
         """Take no more turns, and end those under way: each gets an honest ending."""
         self._stopping = True
@@ -174,7 +218,17 @@ class Router:
 
     def _composed(self, config: Config, request: Request, found: Resolution) -> tuple[Plan, View]:
         at = trio.current_time()
-        view = self.books.view(config, found.candidates, request.need, at=at, wall_s=self.wall_s(), seed=request.id)
+        view = self.books.view(
+            config,
+            found.candidates,
+            request.need,
+            at=at,
+            wall_s=self.wall_s(),
+            seed=request.id,
+            sticky=[
+                c for c in found.candidates if self.holds(request, config.providers[c.provider].on(c.model), c.model)
+            ],
+        )
         return compose((*found.chain.policies, *request.policies), found.candidates, view), view
 
     async def _race(self, race: Race) -> None:

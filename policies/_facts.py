@@ -125,6 +125,8 @@ class Facts:
     #: The candidate's own time limits, where it has any: to first content, and of silence after it.
     first_content_s: float | None = None
     idle_s: float | None = None
+    #: An open connection waits for this conversation. To lose a race closes it, and what its host knows is lost.
+    sticky: bool = False
 
 
 @attrs.frozen(kw_only=True)

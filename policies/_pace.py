@@ -4,6 +4,11 @@ Sequence, hedge and race look like three machines. They are one, with a differen
 with a fixed delay and no bound is how an overload becomes an outage, since the slower everybody gets, the more everybody
 hedges; so a hedge is charged to a budget, its delay follows what the candidate usually needs, and it does not spend money
 on its own account.
+
+A candidate for which an open connection waits (`Facts.sticky`) is waited for as in a sequence. Were it to lose, that
+connection would be closed, and what its host knows of the conversation would be lost with it; and for that knowledge it is
+the cheaper, and usually the faster. When it fails the chain goes on as always. It may itself be started beside another:
+such an attempt does not use the connection.
 """
 
 from __future__ import annotations
@@ -100,11 +105,17 @@ class Hedge(Policy):
             price = view.of(step.candidate).price
             costs = price is not None and (price.input > 0 or price.output > 0)
             charge = Charge.NEVER if costs and not self.paid else Charge.BUDGET
-            steps.append(attrs.evolve(step, patience_s=self.delay_s(view.of(step.candidate)), charge=charge))
+            known = view.of(step.candidate)
+            steps.append(attrs.evolve(step, patience_s=self.delay_s(known), charge=charge, alone=known.sticky))
         return attrs.evolve(plan, steps=tuple(steps))
 
-    def delay_s(self, leader: Facts) -> float:
-        """How long to wait for this leader, in seconds. A probing or saturated one is not waited for at all."""
+    def delay_s(self, leader: Facts) -> float | None:
+        """How long to wait for this leader, in seconds; None as long as it has not failed.
+
+        One that is probing or saturated is not waited for at all.
+        """
+        if leader.sticky:
+            return None
         if leader.breaker == "half-open" or leader.free_slots == 0:
             return 0.0
         if self.after_s is not None:
@@ -136,8 +147,9 @@ class Race(Policy):
         steps = tuple(
             attrs.evolve(
                 step,
-                patience_s=0.0 if i < self.width - 1 else None,
+                patience_s=0.0 if i < self.width - 1 and not view.of(step.candidate).sticky else None,
                 charge=Charge.FREE if i < self.width else Charge.NEVER,
+                alone=view.of(step.candidate).sticky,
             )
             for i, step in enumerate(plan.steps)
         )

@@ -35,7 +35,8 @@ class Step:
     `patience_s` is how long after this step's launch the next may start although this one has not failed: None waits
     for a failure (sequence), a number is a hedge, 0 is a race. `first_content_s` bounds the wait for first content,
     `idle_s` the silence after it. `not_before_s` holds the launch back, in seconds from the making of the plan.
-    `unlimited` lifts rate windows and 429 blocks for this step.
+    `unlimited` lifts rate windows and 429 blocks for this step. `alone`: nobody is started beside it for want of patience,
+    also where it moves up into another's place.
     """
 
     candidate: Candidate
@@ -45,6 +46,7 @@ class Step:
     charge: Charge = Charge.NEVER
     not_before_s: float = 0.0
     unlimited: bool = False
+    alone: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import attrs
 import trio
 
 Scope = dict[str, Any]
@@ -43,18 +44,31 @@ async def answer(
     await _show(send, status, body, headers, content_type, more_body=False)
 
 
-async def answer_unread(receive: Receive, send: Send, status: int, body: bytes, headers: Headers) -> None:
-    """One whole response to a request whose body nobody will read.
+@attrs.define(eq=False)
+class Arriving:
+    """The messages of a request, and whether all of its body has come."""
+
+    inner: Receive
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    async def __call__(self) -> Message:
+        message = await self.inner()
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            self.over.set()
+        return message
+
+
+async def answer_unread(receive: Arriving, send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """One whole response to a request whose body, or the rest of it, nobody will read.
 
     Closed with an unread body on the way, a connection is reset, and the answer is lost to a client that is still sending.
     So what comes is thrown away until the client has read that it may stop, or `LINGER_S` are over.
     """
     async with trio.open_nursery() as nursery:
-        over = trio.Event()
-        nursery.start_soon(_drain, receive, over)
+        nursery.start_soon(_drain, receive)
         await _show(send, status, body, headers, b"application/json", more_body=True)
         with trio.move_on_after(LINGER_S):
-            await over.wait()
+            await receive.over.wait()
         await send({"type": "http.response.body", "body": b""})
         nursery.cancel_scope.cancel()
 
@@ -69,12 +83,9 @@ async def _show(
     await send({"type": "http.response.body", "body": body, "more_body": more_body})
 
 
-async def _drain(receive: Receive, over: trio.Event) -> None:
-    """Throw away what comes. `over` is set when all of the body is here, or the client has left."""
-    while (message := await receive())["type"] != "http.disconnect":
-        if not message.get("more_body"):
-            over.set()
-    over.set()
+async def _drain(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def read_body(receive: Receive, *, limit: int, within_s: float, took: Callable[[int], None]) -> bytes:

@@ -69,10 +69,18 @@ def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
 def _credential(name: bytes, value: bytes) -> str | None:
     """What a header says as a credential; None where it is none."""
     if name in _PLAIN:
-        return value.decode("latin-1").strip()
+        return _text(value)
     if name == b"authorization" and value[:7].lower() == b"bearer ":
-        return value[7:].decode("latin-1").strip()
+        return _text(value[7:])
     return None
+
+
+def _text(value: bytes) -> str:
+    """A header's value. Clients send letters beyond ASCII as UTF-8 (curl) or as Latin-1 (Node)."""
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError:
+        return value.decode("latin-1").strip()
 
 
 def _same(given: str, expected: str) -> bool:

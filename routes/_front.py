@@ -28,7 +28,19 @@ from engine import (
 )
 from engine.config import Config, Server
 from routes import _messages
-from routes._asgi import App, ClientGone, Message, Receive, Scope, Send, TooLarge, TooSlow, answer_unread, read_body
+from routes._asgi import (
+    App,
+    Arriving,
+    ClientGone,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    TooLarge,
+    TooSlow,
+    answer_unread,
+    read_body,
+)
 from routes._auth import Admission, admit, without_ours
 from routes._messages import Envelope
 from routes._models import Picker
@@ -89,6 +101,7 @@ class Front:
         request_id = f"req_{secrets.token_hex(12)}"
         began_at = trio.current_time()
         status = 0
+        arriving = Arriving(receive)
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -99,19 +112,19 @@ class Front:
             await send(message)
 
         try:
-            status = await self._dispatch(scope, receive, noting, request_id, began_at) or status
+            status = await self._dispatch(scope, arriving, noting, request_id, began_at) or status
         except _Refused as refused:
             refusal = refused.refusal
             headers = [(b"request-id", request_id.encode()), *refused.headers, *with_headers(refusal)]
             body = error_body(refusal.type, refusal.message, request_id) if refusal.type else b""
-            await answer_unread(receive, noting, refusal.status, body, headers)
+            await answer_unread(arriving, noting, refusal.status, body, headers)
         except ClientGone:
             status = 499
         except Exception as error:  # the last resort: a fault of ours, told without its text
             self._report(error, request_id)
             if status == 0:
                 body = error_body("api_error", "internal error; its cause is in the server's log", request_id)
-                await answer_unread(receive, noting, 500, body, [(b"request-id", request_id.encode())])
+                await answer_unread(arriving, noting, 500, body, [(b"request-id", request_id.encode())])
         finally:
             elapsed_s = trio.current_time() - began_at
             path = scope["path"]
@@ -121,7 +134,7 @@ class Front:
                 )
             )
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send, request_id: str, at: float) -> int | None:
+    async def _dispatch(self, scope: Scope, receive: Arriving, send: Send, request_id: str, at: float) -> int | None:
         if scope["http_version"].startswith("2"):
             # hypercorn has no back-pressure on cleartext HTTP/2: a client that grants no window makes it buffer without end.
             raise _refuse(505, "HTTP/2 is not served here; use HTTP/1.1")

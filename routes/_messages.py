@@ -58,7 +58,7 @@ def _read(raw: bytes, envelope: Envelope, *, counting: bool = False) -> _Read:
     hatches = _hatches.of_body(body).over(_hatches.of_headers(envelope.headers))
     above = hatches.model or envelope.named
     if above is not None and len(above.name) > MAX_MODEL_CHARS:
-        raise BadRequest(f"model: expected at most {MAX_MODEL_CHARS} characters, got {len(above.name)}")
+        raise BadRequest(f"{above.place}: expected at most {MAX_MODEL_CHARS} characters, got {len(above.name)}")
     body, raw = _hatches.without(body, raw)
     return _Read(body=body, raw=raw, above=above, hatches=hatches)
 

@@ -99,6 +99,7 @@ def facts() -> SearchStrategy[Facts]:
         "ttfc_s": st.sampled_from([None, 0.0, 0.5, 1.0, 2.0]) | st.floats(0, 60),
         "latency": st.sampled_from(LATENCIES),
         "headroom": st.sampled_from([0.0, 0.19, 0.2, 1.0]),
+        "sticky": st.sampled_from([False, False, False, True]),
     }
     troubled = {
         "usable": st.sampled_from([True, True, True, False]),

@@ -31,6 +31,9 @@ from transports.http import Statistics as Statistics
 from transports.http import StreamingTransport as StreamingTransport
 from transports.ollama import ollama as ollama
 from transports.responses import openai_responses as openai_responses
+from transports.web_tools import ServingWebTools as ServingWebTools
+from transports.web_tools import TheWeb as TheWeb
+from transports.websocket import WebSocketTransport as WebSocketTransport
 from transports.zed._transport import ZedThreads as ZedThreads
 
 #: The dialects of HTTP, by wire.

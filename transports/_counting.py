@@ -17,7 +17,9 @@ import orjson
 from engine import JSON, Ask, AttemptError, Failure
 from engine.config import Provider, Wire
 from policies import FailureKind
+from transports import gemini
 from transports._classify import MAX_ERROR_BYTES, classify
+from transports._dialect import head
 from transports._outgoing import count_in, count_request
 from transports._wire import failure_of, up_to
 
@@ -30,8 +32,15 @@ class CountDoor:
     read: Callable[[JSON], int | None]
 
 
+def _for_gemini(ask: Ask) -> tuple[str, list[tuple[bytes, bytes]], bytes]:
+    url, body = gemini.count_request(ask)
+    return url, head(ask, []), body
+
+
 #: The wires that have a door for counting.
-DOORS: Mapping[Wire, CountDoor] = MappingProxyType({"anthropic": CountDoor(count_request, count_in)})
+DOORS: Mapping[Wire, CountDoor] = MappingProxyType(
+    {"anthropic": CountDoor(count_request, count_in), "gemini": CountDoor(_for_gemini, gemini.count_in)}
+)
 
 
 @attrs.define(eq=False)

@@ -47,6 +47,13 @@ class Decoder(Protocol):
         """A whole JSON answer, given where a stream was asked for."""
 
 
+class FrameDecoder(Decoder, Protocol):
+    """One of a wire whose events are objects, and come without framing where the transport has its own."""
+
+    def take(self, payload: JSON) -> list[StreamEvent]:
+        """The events that one of the wire's completes. Raises StreamError."""
+
+
 @attrs.frozen(kw_only=True)
 class Turn:
     """One request, ready to be sent, and the reader of its answer.

@@ -22,6 +22,7 @@ from transports._dialect import Decoder, Turn, answer_cap, head, message_id, una
 from transports._dialect import TooDeep as TooDeep
 from transports._envelope import MARK_IN_BODY, opened
 from transports.translate._ids import ids_in
+from transports.translate._served import SERVED_IN_BODY, without_ours, words_of
 from transports.translate._texts import text_of
 
 #: The fields that every host on this wire is known to take.
@@ -135,12 +136,26 @@ def body(ask: Ask) -> bytes:
         out = reduced(out, provider.drop | ask.learned.without, provider.quirks, candidate.name)
     else:
         _mend(out, request.raw)
-        if request.stream and out == {**request.body, "stream": True}:
-            return request.raw
+        if request.stream and {**out, "model": request.body["model"]} == request.body:
+            if candidate.model == request.body["model"]:
+                return request.raw
+            if (renamed := _renamed(request.raw, request.body["model"], candidate.model)) is not None:
+                return renamed
     try:
         return orjson.dumps(out)
     except orjson.JSONEncodeError as error:  # what was read from JSON can be at fault in no other way
         raise TooDeep("the body is nested too deeply") from error
+
+
+def _renamed(raw: bytes, asked: str, model: str) -> bytes | None:
+    """The body as it came, with another model's name; None where the name does not stand first in it, and only there.
+
+    Claude Code writes it first. A body that is written anew differs in bytes that somebody may have hashed.
+    """
+    head = b'{"model":' + orjson.dumps(asked)
+    if not raw.startswith(head) or raw.count(b'"model"') != 1:
+        return None
+    return b'{"model":' + orjson.dumps(model) + raw[len(head) :]
 
 
 def _think(out: JSON, wish: ThinkingWish) -> None:
@@ -159,7 +174,7 @@ def _think(out: JSON, wish: ThinkingWish) -> None:
 
 def _mend(out: JSON, raw: bytes) -> None:
     """Take out of a conversation that was elsewhere what Anthropic would refuse all of it for."""
-    if MARK_IN_BODY in raw:
+    if MARK_IN_BODY in raw or SERVED_IN_BODY in raw:
         out["messages"] = [_signed_only(message) for message in out["messages"]]
     if _must_not_think(out):
         out["thinking"] = {"type": "disabled"}
@@ -181,12 +196,12 @@ def _must_not_think(out: JSON) -> bool:
 
 
 def _signed_only(message: JSON) -> JSON:
-    """A message without the thinking that is in an envelope of ours. One of nothing else keeps a word for its place."""
+    """A message without thinking in our envelope, and with our searches in words. One of nothing else keeps a word."""
     content = message.get("content")
     if not isinstance(content, list):
         return message
-    kept = [block for block in content if opened(block.get("signature") or block.get("data")) is None]
-    if len(kept) == len(content):
+    kept = without_ours([b for b in content if opened(b.get("signature") or b.get("data")) is None])
+    if kept == content:
         return message
     return {**message, "content": kept or [{"type": "text", "text": "(thought)"}]}
 
@@ -277,6 +292,9 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], quirks: frozenset[s
     for block in content:
         kind = block.get("type")
         kind = kind if isinstance(kind, str) else ""
+        if (served := words_of(block)) is not None:
+            yield {"type": "text", "text": served}
+            continue
         if kind in drop or (kind.endswith("_tool_result") and kind != "tool_result"):
             if words := text_of(block).strip():
                 yield {"type": "text", "text": words}

@@ -105,6 +105,8 @@ class Rehearsal:
 class _Performance:
     """One scripted answer."""
 
+    via = "process"
+
     def __init__(self, script: Script, ask: Ask, advice: str) -> None:
         self._script = script
         self._events = _events(script, ask, advice)

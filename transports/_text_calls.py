@@ -5,30 +5,38 @@ stream of events, so it is looked into there, once: a line that begins like a ca
 with it, what comes out is the call and `stop_reason: tool_use`. Anything else comes out as it was, at the latest when the
 block ends. Most deltas hold nothing that a call could begin with, and go through unread.
 
-Not held: what stands in a fenced block, which is an example; text of a message whose host made a real call, since that host
-knows how to. Held text counts as work (`PROGRESS`), so that the clocks stay right. Sans-I/O.
+Not held: what stands in a fenced block or is indented as code, which is an example; text of a message whose host made a real
+call, since that host knows how to. Not a call: what the model was told and only repeats (`_quoted`). Held text counts as
+work (`PROGRESS`), so that the clocks stay right. Sans-I/O.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable
+from typing import cast
 
 import attrs
 import orjson
 
 from engine import JSON, PROGRESS, Ask, Kind, MalformedEvent, StreamEvent, block_stop, event
 from transports._deferred import offered
-from transports._dialect import Decoder, message_id
+from transports._dialect import Decoder, FrameDecoder, message_id
+from transports._quoted import is_quoted
 from transports.translate._ids import ids_in, unique_ids
 from transports.translate._spoken import CONTROL, MARKS, MAX_CHARS, Call, Schemas, bare, calls_in, may_become_calls
 
 #: Bytes with which a call, a leftover of a template or a fence begins, as they stand in JSON.
 _SIGNS = re.compile(rb"[<\[`~W]|\xe2\x97\x8f|\\u003[cC]|\\u25[cC][fF]")
 #: A text that ends in a new line, as most hosts write the end of a delta.
-_NEW_LINE = re.compile(rb'\\n(?: |\\t)*"\}\}\s*$')
+_NEW_LINE = re.compile(rb'\\n((?: |\\t)*)"\}\}\s*$')
 _LINE_MARKS = "|".join(map(re.escape, MARKS))
-_MARK = re.compile(rf"^[ \t]*(?:(?P<fence>```|~~~)|(?:{_LINE_MARKS}))|(?:{'|'.join(map(re.escape, CONTROL))})", re.M)
+#: A line that begins with more white space than this is code in Markdown, as much as one in a fence.
+_MOST_INDENTED = 3
+_MARK = re.compile(
+    rf"^(?:[ \t]*(?P<fence>```|~~~)|[ ]{{0,{_MOST_INDENTED}}}(?:{_LINE_MARKS}))|(?:{'|'.join(map(re.escape, CONTROL))})",
+    re.MULTILINE,
+)
 _FENCES = ("```", "~~~")
 _LINE_BEGINNINGS = (*MARKS, *_FENCES)
 _LONGEST = max(map(len, CONTROL))
@@ -44,13 +52,15 @@ _NATURAL = frozenset(["end_turn", "stop_sequence"])
 class TextCalls:
     """A decoder whose answers have their spoken calls made real.
 
-    `schemas` are those of the tools on offer, by the client's names; `taken` gives the tool ids of the conversation.
+    `schemas` are those of the tools on offer, by the client's names; `taken` gives the tool ids of the conversation;
+    `quoted` says whether a text only repeats what stands in the conversation.
     """
 
     inner: Decoder
     schemas: Schemas
     message_id: str
     taken: Callable[[], Container[str]]
+    quoted: Callable[[str], bool] = lambda _: False
     _out: list[StreamEvent] = attrs.field(factory=list)
     _blocks: int = 0  # begun in what was given out
     _index: int = -1  # of the text block that is open, or that was when its end began to be held
@@ -63,6 +73,7 @@ class TextCalls:
     _size: int = 0  # characters of that
     _look_at: int = _FIRST_LOOK
     _line_start: bool = True  # what was given out ends in a blank line
+    _indent: str = ""  # the white space of that line
     _fenced: bool = False
     _over: bool = False  # this message is not looked into any more
     _shown: bool = False
@@ -89,6 +100,10 @@ class TextCalls:
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """The events that `chunk` completes. Raises StreamError, SSEError."""
         return self._through(self.inner.feed(chunk))
+
+    def take(self, payload: JSON) -> list[StreamEvent]:
+        """The same for one event as an object, on wires that have such. Raises StreamError."""
+        return self._through(cast(FrameDecoder, self.inner).take(payload))
 
     def finish(self) -> list[StreamEvent]:
         """The stream is over. What is held of a message that has no end was never said."""
@@ -140,7 +155,7 @@ class TextCalls:
             self._out.append(start)
             return
         self._start, self._index = start, start.payload["index"]
-        self._line_start, self._fenced = True, False
+        self._line_start, self._indent, self._fenced = True, "", False
 
     def _begin(self) -> None:
         if self._start is not None:
@@ -151,7 +166,9 @@ class TextCalls:
     def _delta(self, each: StreamEvent) -> None:
         if not (self._marked or self._held or self._start) and not _SIGNS.search(each.raw):
             self._out.append(each)
-            self._line_start = _NEW_LINE.search(each.raw) is not None
+            new_line = _NEW_LINE.search(each.raw)
+            self._line_start = new_line is not None
+            self._indent = new_line[1].replace(rb"\t", b"\t").decode() if new_line else ""
             return
         try:
             deltas = [payload["delta"] for payload in each.payloads()]
@@ -210,12 +227,12 @@ class TextCalls:
 
     def _walk(self, text: str, *, past_marks: bool = False) -> int | None:
         """Where the first mark outside a fence is; what comes before it counts as seen."""
-        before = "" if self._line_start else _MID_LINE
+        before = self._indent if self._line_start else _MID_LINE
         for found in _MARK.finditer(before + text):
             if found["fence"]:
                 self._fenced = not self._fenced
             elif not self._fenced and not past_marks:
-                return found.start() - len(before)
+                return max(0, found.start() - len(before))
         return None
 
     def _waiting(self, text: str) -> int:
@@ -223,7 +240,9 @@ class TextCalls:
         line = text.rpartition("\n")[2]
         if "\n" in text or self._line_start:
             word = line.lstrip(" \t")
-            marks = _FENCES if self._fenced else _LINE_BEGINNINGS
+            indented = line if "\n" in text else self._indent + line
+            as_code = len(indented[: len(indented) - len(word)].expandtabs(4)) > _MOST_INDENTED
+            marks = _FENCES if self._fenced or as_code else _LINE_BEGINNINGS
             if word and any(mark.startswith(word) and mark != word for mark in marks):
                 return len(line)
         if self._fenced:
@@ -235,11 +254,12 @@ class TextCalls:
         """Text that is no call. White space alone waits until something follows it."""
         if not text:
             return
+        _, new_line, line = text.rpartition("\n")
+        self._line_start = (bool(new_line) or self._line_start) and not line.strip(" \t")
+        self._indent = (line if new_line else self._indent + line)[:_LONGEST] if self._line_start else ""
         if self._start is not None and not text.strip() and len(self._blank) < MAX_CHARS:
             self._blank += text
             return
-        line = text.rpartition("\n")
-        self._line_start = (bool(line[1]) or self._line_start) and not line[2].strip(" \t")
         text, self._blank = self._blank + text, ""
         self._begin()
         delta = {"type": "text_delta", "text": text}
@@ -272,6 +292,8 @@ class TextCalls:
         delta = told.payload["delta"]
         text = bare("".join(self._marked))
         calls = calls_in(text, self.schemas) if text and delta.get("stop_reason") in _NATURAL else None
+        if calls and self.quoted(text):
+            calls = None
         # A leftover of the template, behind something that was said.
         leftover = bool(self._marked) and not text.strip() and self._start is None
         if not (calls or leftover):
@@ -315,4 +337,6 @@ def with_text_calls(ask: Ask, decoder: Decoder) -> Decoder:
     }
     if not schemas:
         return decoder
-    return TextCalls(decoder, schemas, message_id(ask), lambda: ids_in(ask))
+    return TextCalls(
+        decoder, schemas, message_id(ask), lambda: ids_in(ask), lambda text: is_quoted(text, ask.request.body)
+    )

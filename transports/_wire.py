@@ -87,6 +87,7 @@ class HTTPExchange:
     _keys: Keys
     _first: list[StreamEvent] = attrs.field(factory=list)
     _over: bool = False
+    via: str = "http"
 
     async def read(self) -> list[StreamEvent] | None:
         if self._first:
@@ -154,9 +155,7 @@ class WireHTTP:
     async def open(self, ask: Ask) -> AsyncIterator[HTTPExchange]:
         """Send and await the head. Raises AttemptError for whatever is not the beginning of an answer."""
         keys = Keys.of(ask)
-        if too_long := _overflow.foreseen(ask):
-            raise AttemptError(too_long)
-        turn = await self._turn(ask)
+        turn = await self.turn(ask)
         try:
             response = await self.http(ask.provider).handle_async_request(_request(ask, turn))
         except _CAUGHT as error:
@@ -173,7 +172,10 @@ class WireHTTP:
         finally:
             await response.stream.aclose()  # type: ignore[union-attr]
 
-    async def _turn(self, ask: Ask) -> Turn:
+    async def turn(self, ask: Ask) -> Turn:
+        """The request, written, and the reader of its answer. Raises AttemptError for one that is not to be sent."""
+        if too_long := _overflow.foreseen(ask):
+            raise AttemptError(too_long)
         try:
             turn = self.dialect(await self.readable.made(ask))
             return attrs.evolve(turn, decoder=with_text_calls(ask, turn.decoder))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.config._schema import ANY_MODEL, REHEARSAL, Provider
+from engine.config._provider import Provider
+from engine.config._schema import ANY_MODEL, REHEARSAL
 from policies import Candidate
 
 

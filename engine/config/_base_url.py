@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
-from engine.config._schema import Wire
+from engine.config._provider import Wire
 
 #: Ends of a path that the wire appends by itself, the longest first.
 _TOO_MUCH: Mapping[Wire, tuple[str, ...]] = {

@@ -13,7 +13,8 @@ from types import MappingProxyType
 import attrs
 
 from engine.config._accent import Accent, ResponsesAccent
-from engine.config._schema import REHEARSAL, Auth, Model, Wire
+from engine.config._provider import Auth, Model, Wire
+from engine.config._schema import REHEARSAL
 from policies import Scope, Unlimited
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})

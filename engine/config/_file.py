@@ -12,7 +12,8 @@ from typing import Literal, NewType
 import attrs
 
 from engine.config._problems import Path
-from engine.config._schema import Auth, Server, Wire
+from engine.config._provider import Auth, Wire
+from engine.config._schema import SearchEngine, Server, WebTools
 from engine.config._thread import ThreadSettings
 from policies import Breaker, Candidate, Policy, Scope
 
@@ -34,6 +35,10 @@ Dollars = NewType("Dollars", float)
 EnvName = NewType("EnvName", str)
 #: One such name or a list of them.
 EnvNames = NewType("EnvNames", tuple[EnvName, ...])
+#: A whole number from 1 to 100.
+Uses = NewType("Uses", int)
+#: A port, 1 to 65535.
+Port = NewType("Port", int)
 #: HOST:PORT.
 Bind = NewType("Bind", tuple[str, int])
 #: http(s)://host[:port][/path], with nothing in it that could be a credential.
@@ -53,6 +58,7 @@ Filling = NewType("Filling", str)
 BreakerSetting = Breaker | Literal["off"]
 
 _SERVER = Server()
+_WEB = WebTools()
 
 
 @attrs.frozen(kw_only=True)
@@ -144,6 +150,7 @@ class ProviderTable:
     public_key: bool = True
     proxy: ProxyUrl | None = None
     proxy_env: EnvName | None = None
+    websocket: bool = False
     max_output_tokens: Tokens | None = None
     thinking: ThinkingTable | None = None
     timeouts: TimeoutsTable = TimeoutsTable()
@@ -178,6 +185,36 @@ class RouteTable:
 
 
 @attrs.frozen(kw_only=True)
+class LocalAnswersTable:
+    """`[local_answers]`: None is "not given", where the environment decides, and then the default."""
+
+    quota: bool | None = None
+    prefix: bool | None = None
+    title: bool | None = None
+    suggestions: bool | None = None
+    filepaths: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WebToolsTable:
+    """`[web_tools]`"""
+
+    enabled: bool | None = None
+    search: SearchEngine = _WEB.search
+    search_key_env: EnvName | None = None
+    search_base_url: BaseUrl | None = None
+    max_uses: Uses = Uses(_WEB.max_uses)
+    results: Uses = Uses(_WEB.results)
+    total_s: Seconds = Seconds(_WEB.total_s)
+    fetch_s: Seconds = Seconds(_WEB.fetch_s)
+    max_page_mb: Megabytes = Megabytes(_WEB.max_page_bytes / 1024**2)
+    max_page_chars: Tokens = Tokens(_WEB.max_page_chars)
+    allowed_schemes: tuple[Literal["http", "https"], ...] | None = None
+    allowed_ports: tuple[Port, ...] = tuple(map(Port, _WEB.allowed_ports))
+    allow_private_networks: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
 class File:
     """A whole file, as far as it could be read. `broken` holds the paths that could not.
 
@@ -189,4 +226,6 @@ class File:
     chains: dict[str, ChainTable] = attrs.field(factory=dict)
     routes: tuple[RouteTable, ...] = ()
     vendors: dict[str, Text] = attrs.field(factory=dict)
+    local_answers: LocalAnswersTable = LocalAnswersTable()
+    web_tools: WebToolsTable = WebToolsTable()
     broken: frozenset[Path] = frozenset()

@@ -7,9 +7,11 @@ number of the key where it holds several: `GROQ_API_KEYS[2]`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
-from engine.config._schema import Secret
+from engine.config._problems import quotable
+from engine.config._provider import KeyLimit, Secret
 
 
 def keys_of(variables: Sequence[str], environ: Mapping[str, str]) -> tuple[Secret, ...]:
@@ -42,3 +44,22 @@ def unsendable(keys: Sequence[Secret]) -> str:
 
 def _sendable(value: str) -> bool:
     return value.isascii() and value.isprintable() and not set(value) & set("\"'")
+
+
+def limit_of(names: Sequence[str], environ: Mapping[str, str]) -> KeyLimit | None:
+    """The usage limit of `<NAME>_KEY_USAGE_LIMIT`, requests a day and 0 for none; `names` are an id and key variables.
+
+    Raises ValueError with the variable and a text where it holds no number.
+    """
+    id, *variables = names
+    prefixes = (id.upper(), *(v.removesuffix("_API_KEY") for v in variables if v.endswith("_API_KEY")))
+    for variable in dict.fromkeys(f"{re.sub('[^A-Z0-9]', '_', prefix)}_KEY_USAGE_LIMIT" for prefix in prefixes):
+        value = environ.get(variable, "").strip()
+        if not value:
+            continue
+        if not re.fullmatch(r"[0-9]{1,15}", value):
+            raise ValueError(
+                variable, f"expected a whole number of requests a day (0: no limit), got '{quotable(value)}'"
+            )
+        return KeyLimit(requests=int(value)) if int(value) else None
+    return None

@@ -18,11 +18,13 @@ from engine.config import _auto, _environment
 from engine.config._catalogue import Catalogue
 from engine.config._file import ChainTable, File
 from engine.config._problems import ConfigError, Findings, Path, nearest, quotable
+from engine.config._provider import Provider, Secret
 from engine.config._providers import Joiner
 from engine.config._routes import shadowed
-from engine.config._schema import AUTO, Chain, Config, Provider, Route, Secret, Server, check_exposure
+from engine.config._schema import AUTO, Chain, Config, Route, Server, check_exposure
 from engine.config._structure import Reader
 from engine.config._toml import Lines, parse
+from engine.config._web import local_answers, web_tools
 from policies import (
     Candidate,
     Hedge,
@@ -102,6 +104,8 @@ class _Resolver:
             aliases=self.catalogue.aliases,
             listed=environment.listed,
             thinking=environment.thinking,
+            local_answers=local_answers(self.file.local_answers, self.environ, self.findings),
+            web_tools=web_tools(self.file.web_tools, self.environ, self.findings),
         )
 
     @cached_property

@@ -9,7 +9,7 @@ import attrs
 
 from engine.config._accent import ThinkingWish
 from engine.config._file import ModelTable, ProviderTable, TimeoutsTable
-from engine.config._schema import Model, Settings, Timeouts
+from engine.config._provider import Model, Settings, Timeouts
 from policies import Capabilities, Price
 
 

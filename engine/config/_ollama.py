@@ -14,7 +14,7 @@ import attrs
 
 from engine.config._file import ModelTable, ProviderTable
 from engine.config._problems import Path
-from engine.config._schema import Model, Wire
+from engine.config._provider import Model, Wire
 
 _WIRE: Wire = "ollama"
 _KEYS = ("num_ctx", "keep_alive")

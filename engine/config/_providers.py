@@ -8,7 +8,6 @@ and if not, the one thing to do about it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
@@ -18,25 +17,16 @@ from engine.config import _ollama
 from engine.config._base_url import filled, from_environment, is_proxy, is_public, put_right
 from engine.config._catalogue import WIRE_AUTH, WIRE_PATHS, Catalogue, Endpoint, Listing
 from engine.config._file import File, ProviderTable, Text
-from engine.config._keys import keys_of, unsendable, unset, with_plurals
+from engine.config._keys import keys_of, limit_of, unsendable, unset, with_plurals
 from engine.config._model_tables import described, settings_of
 from engine.config._problems import Findings, Path, either, nearest, quotable
-from engine.config._schema import (
-    NOT_SUPPORTED,
-    SPOKEN,
-    WHATEVER_WIRE,
-    WIRES,
-    Auth,
-    KeyLimit,
-    Model,
-    Provider,
-    Secret,
-    Wire,
-    not_spoken,
-)
+from engine.config._provider import NOT_SUPPORTED, WHATEVER_WIRE, WIRES, Auth, KeyLimit, Model, Provider, Secret, Wire
+from engine.config._provider_rules import misstated
 from engine.config._thread import ThreadSettings
 from policies import Breaker, Concurrency, Scope, Window
 
+#: The wire that is also spoken over WebSockets.
+WEBSOCKET_WIRE: Wire = "openai-responses"
 #: A model that fits on a desk serves few at once; more would only queue inside it, where no policy sees them.
 LOCAL_SCOPE = Concurrency(limit=2)
 DEFAULT_SCOPE = Concurrency(limit=16)
@@ -124,7 +114,6 @@ class _One:
         because = (
             ("" if table.enabled else "it is switched off in the file")
             or (row.unsupported and f"{NOT_SUPPORTED}{row.unsupported}")
-            or ("" if wire in SPOKEN else not_spoken(wire))
             or no_base
             or (self._unset(variables) if variables and not keys else "")
             or self._not_counted()
@@ -143,6 +132,7 @@ class _One:
             key_limit=self._key_limit(),
             settings=attrs.evolve(settings_of(table), headers=self._headers(public)),
             proxy=self._proxy(),
+            websocket=table.websocket and wire == WEBSOCKET_WIRE,
             scope=scope,
             breaker=None if breaker == "off" else breaker,
             named=self.named,
@@ -165,15 +155,14 @@ class _One:
             open_models=row.public_models if public else None,
             families=row.families,
         )
+        self._check_websocket(made)
         return attrs.evolve(made, variants=MappingProxyType(self._variants(made)))
 
     def _variants(self, made: Provider) -> dict[Wire, Provider]:
         """The same provider on its other wires, for a host that serves some of its models there."""
         row = self.row
         offered = self._offered()
-        wires = {
-            wire for wire in made.wire_by_model.values() if wire in SPOKEN and wire in offered and wire != made.wire
-        }
+        wires = {wire for wire in made.wire_by_model.values() if wire in offered and wire != made.wire}
         found: dict[Wire, Provider] = {}
         for wire in wires:
             base, paths, no_base = self._address(wire, offered[wire])
@@ -185,6 +174,7 @@ class _One:
                 paths=MappingProxyType(dict(paths)),
                 auth=self._keys(offered[wire])[2] if made.keys else made.auth,
                 unusable_because=made.unusable_because or no_base,
+                websocket=self.table.websocket and wire == WEBSOCKET_WIRE,
                 drop=row.drop if native else frozenset(),
                 quirks=self._quirks(wire),
                 counts_tokens=row.counts_tokens if native else None,
@@ -218,22 +208,16 @@ class _One:
         return scope
 
     def _key_limit(self) -> KeyLimit | None:
-        """How much each key may be used: the table's word, else that of `<ID>_KEY_USAGE_LIMIT`, where 0 is no limit."""
+        """How much each key may be used: the table's word, else the environment's."""
         given = self.table.key_usage_limit
         if given is not None:
             return KeyLimit(requests=given.requests, per_s=given.per_s)
-        prefixes = (self.row.id.upper(), *(v.removesuffix("_API_KEY") for v in self.row.env if v.endswith("_API_KEY")))
-        for variable in dict.fromkeys(f"{re.sub('[^A-Z0-9]', '_', prefix)}_KEY_USAGE_LIMIT" for prefix in prefixes):
-            value = self.join.environ.get(variable, "").strip()
-            if not value:
-                continue
-            if not re.fullmatch(r"[0-9]{1,15}", value):
-                self.join.findings.error(
-                    (*self.path, "key_usage_limit"), f"{variable} is not a number of requests a day"
-                )
-                return None
-            return KeyLimit(requests=int(value)) if int(value) else None
-        return None
+        try:
+            return limit_of((self.row.id, *self.row.env), self.join.environ)
+        except ValueError as error:
+            variable, text = error.args
+            self.join.findings.error_in_environment(variable, text)
+            return None
 
     @property
     def local(self) -> bool:
@@ -242,41 +226,34 @@ class _One:
 
     def _check(self) -> None:
         """What a table may not say about this row."""
-        table, error = self.table, self.join.findings.error
-        if table.region is not None and table.region not in self.row.regions:
-            regions = self.row.regions
-            allowed = f"available: {', '.join(regions)}" if regions else f"'{self.row.id}' has no regions"
-            error((*self.path, "region"), f"unknown region{nearest(table.region, regions)}; {allowed}")
-        if table.thread is not None and (table.wire or next(iter(self.row.wires))) != "zed":
-            error((*self.path, "thread"), "only the wire zed keeps threads: remove this table")
-        for name in table.fill:
-            if name not in self.row.fill:
-                known_holes = ", ".join(self.row.fill) or f"the addresses of '{self.row.id}' have none"
-                text = f"no such placeholder{nearest(name, self.row.fill)}; available: {known_holes}"
-                error((*self.path, "fill", name), text)
-        if table.region is not None and table.base_url is not None:
-            error((*self.path, "region"), "base_url says where requests go: keep one of them")
-        if table.auth in ("none", "client") and table.keys:
-            whose = "no key" if table.auth == "none" else "the client's own key"
-            text = f"'{table.auth}' sends {whose}, yet a variable with keys is named: remove one of them"
-            error((*self.path, "auth"), text)
-        if table.auth not in (None, "none", "client") and not table.keys and not self.row.env:
-            error((*self.path, "auth"), f"'{table.auth}' sends a key, yet none is named: add keys_env")
+        for path, text in misstated(self.table, self.row):
+            self.join.findings.error((*self.path, *path), text)
         known = self.row.id in self.join.catalogue.providers
-        for path, text in _ollama.misplaced(table, self.row.id, self._offered(), known=known):
-            error((*self.path, *path), text)
-        if "rehearsal" in self.row.wires and (table.base_url or table.keys):
-            key = "base_url" if table.base_url else "keys_env"
-            error((*self.path, key), "the rehearsal wire answers in process: it has no address and no key")
+        for path, text in _ollama.misplaced(self.table, self.row.id, self._offered(), known=known):
+            self.join.findings.error((*self.path, *path), text)
+
+    def _check_websocket(self, made: Provider) -> None:
+        """Sockets are spoken on one wire, and not through a proxy."""
+        if not self.table.websocket:
+            return
+        findings, path = self.join.findings, (*self.path, "websocket")
+        wires = dict.fromkeys((made.wire, *made.wire_by_model.values()))
+        if WEBSOCKET_WIRE not in wires:
+            findings.error(
+                path,
+                f"only the wire {WEBSOCKET_WIRE} has sockets, and '{quotable(made.id)}' is asked on {either(wires)}",
+            )
+        elif made.proxy is not None:
+            findings.warn(path, "it has no effect together with a proxy: requests go over HTTP")
 
     def _endpoint(self) -> tuple[Wire, Endpoint]:
-        """The wire and where it is spoken: as the table says, else the row's first that this version speaks."""
+        """The wire and where it is spoken: as the table says, else the row's first."""
         row, table = self.row, self.table
         offered = self._offered()
         if _ollama.chosen(table, offered):
             return "ollama", offered["ollama"]
         if table.wire is None:
-            return next(((w, e) for w, e in offered.items() if w in SPOKEN), next(iter(offered.items())))
+            return next(iter(offered.items()))
         if table.wire in offered:
             return table.wire, offered[table.wire]
         if table.base_url is None:

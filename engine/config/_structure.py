@@ -12,14 +12,23 @@ from typing import Any, TypeVar
 
 import attrs
 
-from engine.config._file import ChainTable, File, ProviderTable, RouteTable, ServerTable, Text
+from engine.config._file import (
+    ChainTable,
+    File,
+    LocalAnswersTable,
+    ProviderTable,
+    RouteTable,
+    ServerTable,
+    Text,
+    WebToolsTable,
+)
 from engine.config._problems import Findings, Path, found
 from engine.config._values import Bad, converter, read_policy, reasons, unknown_key
 from policies import Candidate, Policy
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
-_SECTIONS = ("server", "providers", "chains", "routes", "vendors")
+_SECTIONS = ("server", "providers", "chains", "routes", "vendors", "local_answers", "web_tools")
 #: Keys a person would write a credential under. Their values are refused unread.
 _CREDENTIAL_KEYS = frozenset(
     ["key", "keys", "api_key", "api_keys", "apikey", "token", "auth_token", "secret", "password", "bearer"]
@@ -27,6 +36,7 @@ _CREDENTIAL_KEYS = frozenset(
 _INSTEAD = {
     "server": "a token never stands in this file: put it in an environment variable and name that in auth_token_env",
     "providers": "a key never stands in this file: put it in an environment variable and name that in keys_env",
+    "web_tools": "a key never stands in this file: put it in an environment variable and name that in search_key_env",
 }
 #: Names of providers and chains stand in addresses and before slashes, so they hold none of their separators.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -50,6 +60,8 @@ class Reader:
             chains={name: self._chain(table, ("chains", name)) for name, table in self._named(raw, "chains")},
             routes=self._routes(raw.get("routes", [])),
             vendors=self._vendors(raw.get("vendors", {})),
+            local_answers=self._table(LocalAnswersTable, raw.get("local_answers", {}), ("local_answers",)),
+            web_tools=self._table(WebToolsTable, raw.get("web_tools", {}), ("web_tools",)),
             broken=frozenset(self._broken),
         )
 

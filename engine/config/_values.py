@@ -60,6 +60,17 @@ def _count(value: Any, _: Any) -> int:
     return value
 
 
+def _within(lowest: int, highest: int, what: str) -> Callable[[Any, Any], int]:
+    """A hook for a whole number between bounds."""
+
+    def hook(value: Any, _: Any) -> int:
+        if type(value) is not int or not lowest <= value <= highest:
+            raise Bad.expected(what, value)
+        return value
+
+    return hook
+
+
 def _real(value: Any, _: Any) -> float:
     if type(value) not in (int, float) or not abs(value) < 1e300 or not math.isfinite(value):
         raise Bad.expected("a number", value)
@@ -265,6 +276,8 @@ def converter() -> Converter:
         shape.Tokens: _tokens,
         shape.Count: _count,
         shape.Window: number(0, 31 * DAY_S, "seconds, above 0 and at most 31 days", above=True),
+        shape.Uses: _within(1, 100, "a whole number from 1 to 100"),
+        shape.Port: _within(1, 65_535, "a port from 1 to 65535"),
         shape.Text: _text,
         shape.EnvName: _env_name,
         shape.EnvNames: _env_names,

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from engine._events import (
+    AnsweredLocally,
     AttemptEnded,
     AttemptStarted,
     CandidateSkipped,
@@ -39,6 +40,7 @@ class Record:
 
     accepted: RequestAccepted
     planned: PlanMade | None = None
+    local: AnsweredLocally | None = None
     finished: RequestFinished | None = None
     events: list[EngineEvent] = attrs.field(factory=list)
 
@@ -59,6 +61,8 @@ class Recent:
             case _ if (record := self._records.get(event.request_id)) is not None:
                 if isinstance(event, PlanMade):
                     record.planned = event
+                elif isinstance(event, AnsweredLocally):
+                    record.local = event
                 elif isinstance(event, RequestFinished):
                     record.finished = event
                 else:
@@ -75,6 +79,8 @@ class Recent:
             return None
         told = _summary(record)
         told["own_policies"] = list(record.accepted.policies)
+        if record.local is not None:
+            told["local_answer"] = record.local.probe
         if record.planned is not None:
             told["plan"] = _plan(record.planned.plan)
             told["view"] = _view(record.planned.view)
@@ -90,7 +96,7 @@ def _summary(record: Record) -> JSON:
     accepted, finished = record.accepted, record.finished
     return {
         "id": accepted.request_id,
-        "at": record.planned.view.wall_s if record.planned else None,
+        "at": record.planned.view.wall_s if record.planned else record.local.wall_s if record.local else None,
         "model": accepted.model,
         "chain": accepted.chain,
         "resolved_by": accepted.how,
@@ -187,8 +193,10 @@ def _attempts(record: Record) -> list[JSON]:
                 if passed:
                     told["keys_passed_over"] = passed
                 rows[event.attempt]["tries"].append(told)
-            case TryEnded() if event.failure is not None:
-                rows[event.attempt]["tries"][-1]["failure"] = str(event.failure)
+            case TryEnded():
+                last = rows[event.attempt]["tries"][-1]
+                last["failure"] = str(event.failure) if event.failure is not None else None
+                last |= {"via": event.via} if event.via else {}
             case FirstContent():
                 rows[event.attempt]["first_content_s"] = _rounded(event.at - began_at)
             case Committed():

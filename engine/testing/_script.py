@@ -78,6 +78,7 @@ class Exchange:
     answered_at: float | None = None
     closed_at: float | None = None
     reads: list[float] = attrs.field(factory=list)
+    via: str = "script"
     _acts: Iterator[Act] = attrs.field(factory=lambda: iter(()))
 
     @property

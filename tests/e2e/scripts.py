@@ -17,6 +17,8 @@ request always gets the same answer, whichever upstream is asked, and a text tha
     [[images]]             say which images stand in the user's own message
     [[agent WORDS]]        one sub-agent, which is told to say WORDS
     [[recall]]             repeat the texts the assistant has said before in this conversation
+    [[search WORDS]]       call web_search where it was offered, then say how much of what was found came back
+    [[web WORDS]]          call Claude Code's WebSearch, whose side request then runs [[search WORDS]]; say what came back
     [[weather CITY]]       call get_weather when that tool was offered (SDK tests), then say its result
 """
 
@@ -212,6 +214,20 @@ def _weather(ask: Ask, turn: Turn) -> tuple[Block, ...]:
     return (Text(f"The weather: {turn.results[0].text}"),)
 
 
+def _search(ask: Ask, turn: Turn) -> tuple[Block, ...]:
+    if "web_search" not in ask.tool_names:
+        return (Text("No web search was offered"),)
+    if not turn.results:
+        return (ToolUse("web_search", {"query": turn.argument}),)
+    return (Text("I found: " + " ".join(re.findall(r"https?://\S+", turn.results[0].text))),)
+
+
+def _web(ask: Ask, turn: Turn) -> tuple[Block, ...]:
+    if not turn.results:
+        return (ToolUse("WebSearch", {"query": f"[[search {turn.argument}]]"}),)
+    return (Text(f"It says: {turn.results[0].text}"),)
+
+
 _SCRIPTS: Mapping[str, Callable[[Ask, Turn], tuple[Block, ...]]] = {
     "": _plain,
     "agent": _agent,
@@ -225,8 +241,10 @@ _SCRIPTS: Mapping[str, Callable[[Ask, Turn], tuple[Block, ...]]] = {
     "recall": _recall,
     "run": _run,
     "say": _say,
+    "search": _search,
     "think": _think,
     "weather": _weather,
+    "web": _web,
 }
 
 

@@ -19,6 +19,9 @@ from .proxy import Proxy, configuration, running_proxy
 from .upstream import Upstream, serving
 from .wire import Wire
 
+#: Each test starts a proxy of its own, which takes a second.
+pytestmark = pytest.mark.long
+
 TWO = ("first/claude-sonnet-5-5", "second/claude-sonnet-5-5")
 QUICK = '\n[chains.quick]\ncandidates = ["second/small"]\n'
 

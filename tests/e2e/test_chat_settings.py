@@ -24,6 +24,9 @@ from tests.transports.test_proxied import forward, proxying, socks5
 
 from .proxy import running_proxy
 
+#: Each test starts a proxy of its own, which takes a second.
+pytestmark = pytest.mark.long
+
 #: What a host makes of a request: the status and the object it answers with.
 Manner = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 

@@ -14,6 +14,9 @@ from .gemini_rules import NONE
 from .proxy import Proxy, configuration, running_proxy
 from .upstream import Upstream, serving
 
+#: Each test starts a proxy of its own, which takes a second.
+pytestmark = pytest.mark.long
+
 MODEL = "only/gemini-3-pro-preview"
 TOOL = {
     "name": "get_weather",

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
 from .proxy import running_proxy
 from .upstream import serving
+
+#: Each test starts a proxy of its own, which takes a second.
+pytestmark = pytest.mark.long
 
 CHAIN = '\n[chains.main]\ncandidates = [{candidates}]\n\n[[routes]]\nmatch = "*"\nchain = "main"\n'
 

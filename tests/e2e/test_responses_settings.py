@@ -10,6 +10,9 @@ import pytest
 from .proxy import running_proxy
 from .test_chat_settings import configured, hosting, no, text_of, told, turn
 
+#: Each test starts a proxy of its own, which takes a second.
+pytestmark = pytest.mark.long
+
 KEY = "sk-test-of-a-host"
 
 

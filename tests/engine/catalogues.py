@@ -10,7 +10,7 @@ PAID = Model(id="paid-coder", capabilities=Capabilities(context=200_000, tools=T
 
 
 def small() -> Catalogue:
-    """Keyed and paid, keyed and free, local, per-model wires, a shared variable, an ambiguous one, unspoken, unsupported."""
+    """Keyed and paid, keyed and free, local, per-model wires, a shared variable, an ambiguous one, odd wires, unsupported."""
     rows = [
         Listing(
             id="anthropic",
@@ -66,8 +66,8 @@ def small() -> Catalogue:
             id="garden",
             name="Garden",
             wires={
-                "zed": Endpoint(base="https://garden.example/v1"),
                 "anthropic": Endpoint(base="https://garden.example", auth="x-api-key"),
+                "zed": Endpoint(base="https://garden.example/v1"),
             },
             wire_by_model={"claude-*": "anthropic", "*": "zed"},
             env=("GARDEN_KEY",),

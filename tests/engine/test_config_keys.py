@@ -149,5 +149,5 @@ class TestUsageLimit:
     @pytest.mark.parametrize("value", ["many", "-1", "1e3", "1_000"])
     def test_a_mistake_in_the_variable_is_said(self, value: str) -> None:
         """A limit that silently is none would cost somebody's money."""
-        with pytest.raises(ConfigError, match="GROQ_KEY_USAGE_LIMIT is not a number of requests a day"):
+        with pytest.raises(ConfigError, match=rf"^environment: GROQ_KEY_USAGE_LIMIT: .* got '{value}'$"):
             provider("groq", {"GROQ_KEY_USAGE_LIMIT": value})

@@ -244,3 +244,57 @@ def test_a_provider_is_still_a_value() -> None:
     """Two readings are equal."""
     text = PAID + 'proxy = "http://h:1"\nthinking = { budget = 5 }\ntimeouts = { idle_s = 3 }'
     assert attrs.evolve(provider("paid", text), keys=()) == attrs.evolve(provider("paid", text), keys=())
+
+
+OWN = '[providers.own]\nwire = "openai-responses"\nbase_url = "https://own.example/v1"\n'
+
+
+class TestWebsocket:
+    """`websocket`."""
+
+    def test_is_off_unless_it_is_said(self) -> None:
+        """A host is asked over HTTP."""
+        assert not provider("own", OWN).websocket
+        assert provider("own", OWN + "websocket = true").websocket
+
+    @pytest.mark.parametrize("id", ["paid", "commons", "accented"])
+    def test_only_one_wire_has_sockets(self, id: str) -> None:
+        """Said with the place, the wire that it is, and the one that it must be."""
+        wire = "anthropic" if id == "paid" else "openai-chat"
+        assert wrong(f"[providers.{id}]\nwebsocket = true") == [
+            f"c.toml:2: providers.{id}.websocket: only the wire openai-responses has sockets, and '{id}' is asked on {wire}"
+        ]
+        assert not provider(id, f"[providers.{id}]\nwebsocket = false").websocket
+
+    def test_is_true_or_false(self) -> None:
+        """Not a word that means one of them."""
+        assert wrong(OWN + 'websocket = "yes"') == [
+            "c.toml:4: providers.own.websocket: expected true or false, got 'yes'"
+        ]
+
+    def test_has_no_effect_with_a_proxy_and_says_so(self) -> None:
+        """httpx speaks to proxies, and HTTP alone."""
+        text = OWN + 'websocket = true\nproxy = "http://h:1"'
+        warnings = load(text, file="c.toml", catalogue=catalogue(), environ={}).warnings
+        assert warnings == (
+            "c.toml:4: providers.own.websocket: it has no effect together with a proxy: requests go over HTTP",
+        )
+
+    def test_holds_for_those_models_of_a_host_that_are_asked_on_that_wire(self) -> None:
+        """A host of several wires keeps its others as they are."""
+        mixed = Listing(
+            id="mixed",
+            name="Mixed",
+            wires={
+                "openai-chat": Endpoint(base="https://mixed.example/v1"),
+                "openai-responses": Endpoint(base="https://mixed.example/v1"),
+            },
+            wire_by_model={"gpt-*": "openai-responses"},
+        )
+        known = small()
+        rows = [row for row in known.providers.values() if row.id != "rehearsal"]
+        text = "[providers.mixed]\nwebsocket = true"
+        config = load(text, file="c.toml", catalogue=Catalogue.of([*rows, mixed], known.vendors), environ={})
+        found = config.providers["mixed"]
+        assert not found.on("other").websocket
+        assert found.on("gpt-5").websocket

@@ -62,9 +62,11 @@ def lived() -> Recent:
             at=12.0, request_id="req_1", skip=Skip(candidate=B, by="scope", reason="rate limited", wait_s=1.0)
         ),
         of(started(13.0, B), attempt=2, hedge=True, beside=True),
+        TryStarted(at=13.0, request_id="req_1", attempt=2, candidate=B, number=1),
         of(content(14.0, 1.0, B), attempt=2),
         Committed(at=14.25, request_id="req_1", attempt=2, candidate=B, losers=(1,)),
         of(lost(14.25, 4.25, A), by="b/m"),
+        TryEnded(at=20.0, request_id="req_1", attempt=2, candidate=B, number=1, via="websocket"),
         of(won(20.0, B), attempt=2, usage=Usage(input=9, output=5, reported=True)),
         RequestFinished(
             at=20.0, request_id="req_1", outcome="answered", candidate=B, attempts=2, elapsed_s=10.0, status=200
@@ -147,7 +149,7 @@ def test_attempts_are_told_with_their_times_and_ends() -> None:
         "beside": True,
         "started_s": 3.0,
         "outcome": "won",
-        "tries": [],
+        "tries": [{"number": 1, "key": "", "failure": None, "via": "websocket"}],
         "first_content_s": 4.0,
         "committed_s": 4.25,
         "ended_s": 10.0,

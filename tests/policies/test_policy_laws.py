@@ -123,6 +123,12 @@ def test_pace_keeps_the_order(turn: Turn) -> None:
     assert [s.candidate for s in turn.after.steps] == [s.candidate for s in turn.plan.steps]
 
 
+@given(situations())
+def test_nobody_loses_patience_with_a_candidate_that_a_connection_waits_for(situation: Situation) -> None:
+    """Whichever pace a chain has."""
+    assert all(step.patience_s is None for step in situation.plan.steps if situation.view.of(step.candidate).sticky)
+
+
 @given(turns(Phase.ORDER))
 def test_order_is_stable(turn: Turn) -> None:
     """Candidates that an order policy cannot tell apart stay as they were. (Bare in-order tells everybody apart.)"""

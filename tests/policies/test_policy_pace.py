@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from policies import (
@@ -91,6 +93,19 @@ def test_a_probing_or_saturated_leader_is_not_waited_for(hedge: Hedge, leader: F
     plan = planned(hedge, facts={A: leader, B: Facts(breaker="closed", free_slots=1)})
     usual_s = hedge.after_s or 4.0
     assert [step.patience_s for step in plan.steps] == [0.0, usual_s, usual_s]
+
+
+@pytest.mark.parametrize("policy", [Hedge(), Hedge(after_s=9.0), Race(), Race(width=3)])
+@pytest.mark.parametrize("more", [{}, {"breaker": "half-open"}, {"free_slots": 0}])
+def test_a_candidate_that_a_connection_waits_for_is_asked_alone(policy: Policy, more: dict[str, Any]) -> None:
+    """Nobody is started beside it for want of patience, wherever it stands; charges and the others are as ever."""
+    usual = planned(policy).steps
+    for number, candidate in enumerate((A, B, C)):
+        steps = planned(policy, facts={candidate: Facts(sticky=True, **more)}).steps
+        assert (steps[number].patience_s, steps[number].alone) == (None, True)
+        others = [at for at in range(3) if at != number]
+        assert [steps[at] for at in others] == [usual[at] for at in others]
+        assert [step.charge for step in steps] == [step.charge for step in usual]
 
 
 def test_each_step_has_the_patience_of_its_own_candidate() -> None:

@@ -26,6 +26,8 @@ def headers(**given: str) -> list[tuple[bytes, bytes]]:
     return [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in given.items()]
 
 
+#: The token as curl sends it: UTF-8, where Node sends Latin-1.
+IN_UTF8 = TOKEN.encode().decode("latin-1")
 IN, OUT = Admission(True), Admission(False)
 
 TABLE: list[tuple[dict[str, str], Admission]] = [
@@ -34,6 +36,8 @@ TABLE: list[tuple[dict[str, str], Admission]] = [
     ({"authorization": f"bearer {TOKEN}"}, IN),
     ({"anthropic_auth_token": TOKEN}, IN),
     ({"x_api_key": f" {TOKEN} "}, IN),
+    ({"x_api_key": IN_UTF8}, IN),
+    ({"authorization": f"Bearer {IN_UTF8}:zen/glm"}, Admission(True, "zen/glm")),
     # Claude Code sends both when both are set; one that is right is enough.
     ({"x_api_key": "other", "authorization": f"Bearer {TOKEN}"}, IN),
     ({"x_api_key": TOKEN, "authorization": "Bearer other"}, IN),

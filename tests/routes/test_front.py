@@ -54,6 +54,15 @@ class TestErrors:
             await exchange.run(house(server=CLOSED_SERVER).app)
         assert exchange.status == 401
 
+    async def test_a_refusal_of_a_whole_body_waits_for_nothing(self, autojump_clock: trio.testing.MockClock) -> None:
+        """Only a body that is still on its way is waited for."""
+        exchange = http("POST", MESSAGES)
+        exchange.put(b"{")
+        began = trio.current_time()
+        await exchange.run(house().app)
+        assert exchange.status == 400
+        assert trio.current_time() - began < 0.1
+
     @pytest.mark.parametrize(
         "target", ["/nothing", "/v1/complete", "/v1/messages/batches", "/api/requests/req_0", "/openai/v1/messages/x"]
     )

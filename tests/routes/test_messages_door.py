@@ -98,15 +98,15 @@ class TestAnswers:
         assert (accepted.session, accepted.agent) == ("s" * 128, "a" * 128)
 
     @pytest.mark.parametrize(
-        ("target", "model"),
-        [(MESSAGES, "m" * 257), (f"/rehearsal/{'m' * 247}/v1/messages", "any")],
+        ("target", "model", "place"),
+        [(MESSAGES, "m" * 257, "model"), (f"/rehearsal/{'m' * 247}/v1/messages", "any", "address")],
     )
-    async def test_a_model_beyond_all_length_is_refused_and_not_kept(self, target: str, model: str) -> None:
+    async def test_a_model_beyond_all_length_is_refused_and_not_kept(self, target: str, model: str, place: str) -> None:
         """In the body or in the path: what is kept of a request is kept for hundreds of others."""
         built = house()
         reply = await ask(built.app, "POST", target, turn(model))
         assert (reply.status, reply.error[0]) == (400, "invalid_request_error")
-        assert reply.error[1] == "model: expected at most 256 characters, got 257"
+        assert reply.error[1] == f"{place}: expected at most 256 characters, got 257"
         assert built.recent.summaries() == []
 
     async def test_every_turn_is_planned_and_finished_once(self, autojump_clock: trio.testing.MockClock) -> None:

@@ -15,7 +15,7 @@ from quart_trio import QuartTrio
 from engine import Books, Failure, Router, TryEnded
 from engine.config import REHEARSAL, Config, KeyLimit, Provider, Secret
 from engine.observers.recent import Recent
-from policies import Candidate, Concurrency, FailureKind, Unlimited
+from policies import Candidate, Concurrency, FailureKind, Unlimited, Window
 from routes import App, Desk, people
 from server import Built, build
 from tests.routes.asgi_driver import Exchange, ask, http, rehearsing, turn, under_way
@@ -82,6 +82,13 @@ class TestReady:
 
 
 class TestProviders:
+    async def test_a_scope_is_told_in_the_words_of_the_file(self) -> None:
+        """Its kind and its numbers, and nothing of how it is kept here."""
+        window = Provider(id="w", named=True, scope=Window(requests=40, per_s=60.0, concurrency=5, per="key"))
+        rows = (await get(build(providers(zen=ZEN, w=window)), "/providers")).json["providers"]
+        assert rows["zen"]["scope"] == {"kind": "unlimited"}
+        assert rows["w"]["scope"] == {"kind": "window", "requests": 40, "per_s": 60.0, "concurrency": 5, "per": "key"}
+
     async def test_lists_the_usable_and_the_named(self) -> None:
         """How many, how many of them healthy, and a row each."""
         told = (await get(build(providers(**ALL)), "/providers")).json

@@ -174,6 +174,15 @@ class TestBanner:
             "  claude",
         ]
 
+    def test_says_which_chain_nobody_would_answer(self) -> None:
+        """Each request to it would fail; what its first candidate wants is said. Half a chain is no reason."""
+        config = self.config()
+        empty, keyed = Candidate("empty", "m"), Candidate("keyed", "m")
+        chains = {name: Chain(name=name, candidates=c) for name, c in {"c": (empty,), "d": (empty, keyed)}.items()}
+        shown = banner(attrs.evolve(config, chains={**config.chains, **chains}))
+        closed = "chain c: nobody in it can be asked (empty/m: EMPTY_API_KEY is not set)"
+        assert [line for line in shown.splitlines() if "nobody in it" in line] == [f"  warning        {closed}"]
+
     def test_shows_no_secret(self) -> None:
         """The variable is named; neither the token nor a key is in it."""
         shown = banner(self.config())

@@ -11,7 +11,7 @@ import pytest
 
 from engine.config import WIRES, Catalogue, Listing, Model, Thinking, load
 from engine.config._catalogue import WIRE_PATHS
-from engine.config._schema import QUIRKS, Auth
+from engine.config._provider import QUIRKS, Auth
 from policies import Capabilities, Price, Unlimited, Window
 from transports._catalogue import load_catalogue
 

@@ -140,4 +140,18 @@ def test_a_wire_without_a_door_is_not_asked() -> None:
     assert counter.speaks(asked_of().provider)
     assert not counter.speaks(asked_of(wire="openai-chat").provider)
     assert not counter.speaks(ask().provider)
-    assert set(DOORS) >= {"anthropic"}
+    assert set(DOORS) == {"anthropic", "gemini"}
+
+
+async def test_gemini_is_asked_in_its_own_form() -> None:
+    """The prompt alone, at the model's own address, with the key of that wire."""
+    paths = MappingProxyType({"messages": "/x", "count_tokens": "/models/{model}:countTokens"})
+    tokens, host = await counted(
+        says(totalTokens=321), fields=body(system="be brief"), model="gemini-3.5-flash", key="k-1", wire="gemini",
+        auth="x-goog-api-key", paths=paths,
+    )  # fmt: skip
+    (request,) = host.asked
+    assert (tokens, str(request.url)) == (321, "http://host.test/models/gemini-3.5-flash:countTokens")
+    assert request.headers["x-goog-api-key"] == "k-1"
+    inside = orjson.loads(request.content)["generateContentRequest"]
+    assert set(inside) == {"model", "contents", "systemInstruction"}

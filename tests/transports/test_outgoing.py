@@ -69,6 +69,25 @@ class TestOpenLists:
         raw = b'{ "model" : "asked", "stream":true, "max_tokens": 5,"messages":[{"role":"user","content":"\xe2\x80\xa8"}] }'
         assert _outgoing.body(ask(raw=raw)) == raw
 
+    def test_only_the_models_name_changes(self) -> None:
+        """Where it stands first, as Claude Code writes it: the rest is byte for byte what the client sent."""
+        rest = b', "stream":true, "max_tokens": 5,"messages":[{"role":"user","content":"\xe2\x80\xa8 \\u00e9"}] }'
+        sent = ask(raw=b'{"model":"asked"' + rest, model='other "one"')
+        assert _outgoing.body(sent) == b'{"model":"other \\"one\\""' + rest
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b'{"stream":true,"model":"asked","max_tokens":5,"messages":[{"role":"user","content":"x"}]}',
+            b'{"model":"asked","stream":true,"max_tokens":5,"messages":[{"role":"user","content":[{"model":"asked"}]}]}',
+            b'{"model":"early","model":"asked","stream":true,"max_tokens":5,"messages":[{"role":"user","content":"x"}]}',
+        ],
+    )
+    def test_a_name_that_stands_elsewhere_is_written_anew(self, raw: bytes) -> None:
+        """No other part of a body is taken for it."""
+        body = orjson.loads(_outgoing.body(ask(raw=raw, model="other")))
+        assert body == {**orjson.loads(raw), "model": "other"}
+
     def test_only_model_and_stream_are_changed(self) -> None:
         """Everything else is sent as the client said it."""
         asked = ask({**RICH, "stream": False}, model="theirs")
@@ -405,6 +424,10 @@ class TestReduced:
         assert [message["role"] for message in messages] == ["user", "assistant", "user"]
         assert messages[0]["content"] == [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
         assert [block["type"] for block in messages[1]["content"]] == ["tool_use", "text", "text"]
+        assert [block["text"] for block in messages[1]["content"][1:]] == [
+            "[searched the web for: ]",
+            "[results of a web search]\n(nothing was found)",
+        ]
         assert messages[2]["content"] == [
             {"type": "tool_result", "tool_use_id": "t1", "content": [
                 {"type": "text", "text": "[tool available: Grep]"}, {"type": "text", "text": "three"}]},

@@ -102,10 +102,11 @@ def usage_in(chunk: JSON) -> JSON:
 def tokens_of(usage: JSON) -> JSON:
     """Usage as Anthropic counts: what was read from a cache is part of the prompt here, and stands apart there.
 
-    What the host's own tools fed to the model is input; thoughts are output.
+    Thoughts are output. What the host's own tools fed to the model (`toolUsePromptTokenCount`) is left out: those tools are
+    never asked for, and the count is no part of the prompt that was sent.
     """
     read = _count(usage.get("cachedContentTokenCount"))
-    prompt = _count(usage.get("promptTokenCount")) + _count(usage.get("toolUsePromptTokenCount"))
+    prompt = _count(usage.get("promptTokenCount"))
     return {
         "input_tokens": max(0, prompt - read),
         "cache_creation_input_tokens": 0,

@@ -16,7 +16,7 @@ import orjson
 from engine import JSON
 from transports._anthropic import MAX_WAITING_BYTES, StreamError
 from transports.responses._events import arguments_in, string, texts_in
-from transports.responses._reasoning import BETWEEN, PARTS, state_of
+from transports.responses._reasoning import PARTS, state_of
 from transports.translate._pieces import Pieces
 
 #: Items in one answer. A long turn of built-in tools has a few dozen.
@@ -99,15 +99,11 @@ class Thought(Item):
     state: JSON | None = None
 
     def think(self, field: str, part: int, text: str) -> int:
-        """More of one part of the summary or of the text; parts have a blank line between them."""
+        """More of one part of the summary or of the text; nothing is put between the parts."""
         if not text or (self.field and field != self.field):
             return 0
         self.field = field
-        added = 0
-        if self._parts and part not in self._parts:
-            self.waiting.append(BETWEEN)
-            added = len(BETWEEN)
-        return added + self._more(part, text)
+        return self._more(part, text)
 
     def repair(self, field: str, part: int, text: str) -> int:
         return 0 if part in self._parts else self.think(field, part, text)

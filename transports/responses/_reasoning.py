@@ -16,8 +16,6 @@ from engine.config import ResponsesAccent
 from transports._envelope import opened
 from transports.translate._texts import well_written
 
-#: Between the parts of a summary, in the one text that the client is shown.
-BETWEEN = "\n\n"
 #: What is kept of one item beside its text, in bytes of JSON. Encrypted reasoning is some kilobytes.
 MAX_BYTES = 512 * 1024
 #: Fields of an item that are not kept as they are: what it is, how far it came, and its texts.
@@ -75,10 +73,6 @@ def _parts(text: str, lengths: Any, kind: str) -> list[JSON]:
     found: list[JSON] = []
     at = 0
     for length in lengths:
-        if found:
-            if not text.startswith(BETWEEN, at):
-                return []
-            at += len(BETWEEN)
         found.append({"type": kind, "text": text[at : at + length]})
         at += length
     return found if at == len(text) else []

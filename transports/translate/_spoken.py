@@ -29,6 +29,8 @@ _FRAMES = (
     "<\uff5ctool\u2581calls\u2581end\uff5c>", "<\uff5ctool\u2581call\u2581begin\uff5c>",
     "<\uff5ctool\u2581call\u2581end\uff5c>", "[TOOL_CALLS]", "<|python_tag|>", "\u25cf",
 )  # fmt: skip
+#: Stands before calls that their model does not close.
+_BULLET = "\u25cf"
 #: Ends of a turn that a template leaves in the text.
 CONTROL = (
     "<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>", "<|return|>", "<|call|>",
@@ -147,14 +149,17 @@ def _skipped(text: str, at: int) -> int:
 
 
 def _tagged(opening: re.Pattern[str], closing: re.Pattern[str], text: str, at: int, schemas: Schemas) -> _Found | None:
-    """`<function=NAME><parameter=KEY>VALUE</parameter></function>` and its like."""
+    """`<function=NAME><parameter=KEY>VALUE</parameter></function>` and its like; behind a bullet nothing need be closed."""
     head = opening.match(text, at)
     if head is None:
         return None
+    behind_bullet = text[:at].rstrip().endswith(_BULLET)
     name, at = head["name"], head.end()
     given: dict[str, Any] = {}
     while (key := _PARAMETER.match(text, at)) is not None:
         end = _PARAMETER_END.search(text, key.end())
+        if end is None and not behind_bullet:
+            return None  # `rm -rf /home/u` may be half of what was meant
         stop, behind = (end.start(), end.end()) if end else (len(text), len(text))
         given[key["key"]] = _value(text[key.end() : stop], name, key["key"], schemas)
         at = behind

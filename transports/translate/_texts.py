@@ -14,6 +14,7 @@ import orjson
 
 from engine import JSON
 from transports._dialect import TooDeep, unattributed
+from transports.translate._served import words_of
 
 #: Blocks that mean nothing outside Anthropic's own servers.
 _DROPPED = frozenset(["container_upload", "cache_control", "mid_conv_system"])
@@ -77,6 +78,8 @@ def text_of(block: JSON, depth: int = 0) -> str:
             return ""
         case str(kind) if kind in _DROPPED:
             return ""
+        case str() if (words := words_of(block)) is not None:
+            return words
         case str(kind):
             rest = {k: v for k, v in block.items() if k not in ("type", "id")}
             return f"[{kind}] {orjson.dumps(_bare(rest)).decode()}"

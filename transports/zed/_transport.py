@@ -41,6 +41,7 @@ class _Peeked:
     _inner: Upstream
     _first: list[StreamEvent] | None
     _given: bool = False
+    via: str = "http"
 
     async def read(self) -> list[StreamEvent] | None:
         if not self._given:

@@ -88,9 +88,9 @@ OTHERS: list[tuple[Body, str]] = [
     ({"type": "later", "id": "1", "cache_control": {}, "n": {"id": 2}}, '[later] {"n":{"id":2}}'),
     ({"type": "later", "source": {"type": "base64", "data": "QUJD"}}, '[later] {"source":{"type":"base64"}}'),
     ({"type": "web_search_tool_result", "content": [{"type": "web_search_result", "url": "u", "encrypted_content": "E"}]},
-     '[web_search_tool_result] {"content":[{"type":"web_search_result","url":"u"}]}'),
+     '[results of a web search]\n1. u'),
     ({"type": "web_search_tool_result", "content": {"type": "web_search_tool_result_error", "error_code": "unavailable"}},
-     '[web_search_tool_result] {"content":{"type":"web_search_tool_result_error","error_code":"unavailable"}}'),
+     '[results of a web search]\nfailed: unavailable'),
     ({"text": "a"}, "a"),
 ]  # fmt: skip
 

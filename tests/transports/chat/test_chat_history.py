@@ -135,7 +135,7 @@ TURNS: dict[str, tuple[tuple[Any, ...], list[Body]]] = {
         user("a"), calls(call("t", arguments='{"value":[1]}')), tool("t")]),
     "a picture of the assistant's": (("a", (PICTURE,), "b"), [user("a"), answer("[an image stood here]"), user("b")]),
     "a server's tool": (("a", ({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},), "b"), [
-        user("a"), answer('[server_tool_use] {"name":"web_search","input":{"query":"q"}}'), user("b")]),
+        user("a"), answer("[searched the web for: q]"), user("b")]),
 }  # fmt: skip
 
 

@@ -82,11 +82,11 @@ class TestStreams:
         assert read_all(one).text == "a"
 
     def test_counts_are_split_as_anthropic_splits_them(self) -> None:
-        """The cached part stands apart; thoughts are output, what tools fed to the model is input."""
+        """The cached part stands apart; thoughts are output, what its own tools fed to the model is left out."""
         usage = {"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 3, "thoughtsTokenCount": 2,
                  "toolUsePromptTokenCount": 5, "totalTokenCount": 20}  # fmt: skip
         found = read_all(chunk("a", usage={"promptTokenCount": 10}), chunk(finish="STOP", usage=usage))
-        assert found.usage == {"input_tokens": 11, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0,
+        assert found.usage == {"input_tokens": 6, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0,
                                "output_tokens": 5}  # fmt: skip
 
     def test_the_first_count_of_input_is_no_zero(self) -> None:

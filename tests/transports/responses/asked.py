@@ -131,9 +131,10 @@ def asked(
 
 
 def thought(text: str = "why", author: str = "host/m", **item: Any) -> Body:
-    """A thinking block that came from a reasoning item of `author`; without a text it is redacted."""
+    """A thinking block that came from a reasoning item of `author`, a `|` behind each part; without a text it is redacted."""
     state: Body = {"item": {"id": "rs_1", "encrypted_content": SIGNATURE, **item}}
     if not text:
         return {"type": "redacted_thinking", "data": seal(author, {"reasoning": state})}
-    state["summary"] = [len(part) for part in text.split("\n\n")]
-    return {"type": "thinking", "thinking": text, "signature": seal(author, {"reasoning": state})}
+    parts = text.split("|")
+    state["summary"] = [len(part) for part in parts]
+    return {"type": "thinking", "thinking": "".join(parts), "signature": seal(author, {"reasoning": state})}

@@ -67,7 +67,7 @@ class Reply:
                 case "message":
                     yield from (("text", part) for part in item.parts)
                 case "reasoning" if item.parts:
-                    yield "thinking", "\n\n".join(item.parts)
+                    yield "thinking", "".join(item.parts)
                 case "reasoning" if item.hidden:
                     yield "redacted_thinking", None
                 case "call":

@@ -234,7 +234,7 @@ class TestHistory:
 class TestReasoning:
     def test_its_own_reasoning_goes_back_whole(self) -> None:
         """In its place before what came of it, with the parts of its summary and without its id."""
-        found = items("go", (thought("a\n\nb"), {"type": "text", "text": "I look"}, thought(""), CALL), [result("x")])
+        found = items("go", (thought("a|b"), {"type": "text", "text": "I look"}, thought(""), CALL), [result("x")])
         summary = [{"type": "summary_text", "text": text} for text in "ab"]
         assert found[1] == {**ENCRYPTED, "summary": summary}
         assert found[3] == {**ENCRYPTED, "summary": []}

@@ -113,10 +113,10 @@ class TestTexts:
 
 class TestReasoning:
     def test_the_parts_of_a_summary_are_one_block(self) -> None:
-        """With a blank line between them."""
+        """With nothing between them that the host has not said."""
         parts = [delta("reasoning_summary_text", text, summary_index=n) for n, text in ((0, "a"), (0, "b"), (1, "c"))]
         events = [added(reasoning()), *parts, done(reasoning("ab", "c")), *spoken("x", 1), completed()]
-        assert blocks(*events) == [("thinking", "ab\n\nc"), ("text", "x")]
+        assert blocks(*events) == [("thinking", "abc"), ("text", "x")]
 
     def test_reasoning_is_not_told_twice(self) -> None:
         """Where a host gives a summary and the text itself, what came first counts; the end repeats both."""

@@ -52,7 +52,7 @@ def thoughtful(draw: st.DrawFn, host: Host) -> Told:
     for message in told.messages:
         if message["role"] == "assistant" and isinstance(message["content"], list):
             for place in draw(st.lists(st.integers(0, len(message["content"])), max_size=3)):
-                text = draw(st.sampled_from(["", "why", "why\n\nnot", "\n\n"]))
+                text = draw(st.sampled_from(["", "why", "why|not", "|"]))
                 author = draw(st.sampled_from([host.name, host.name, "other/m"]))
                 message["content"].insert(place, thought(text, author))
     return told

@@ -28,8 +28,6 @@ OTHER_CALLS = {
 #: Recordings whose stop reason is another than that of their status.
 CUT = "incomplete without a reason: a cut answer must not look finished"
 OTHER_STOP = {"openai/161.json": ("max_tokens", CUT), "openai/163.json": ("max_tokens", CUT)}
-#: Thinking that the index reads otherwise: the parts of a summary run together, where a blank line belongs.
-PARTED = {"openai/139.sse": 4, "pydantic-gateway/001.json": 2}
 #: Recordings whose text is another than the index has.
 OTHER_TEXT = {
     "openai/147.sse": ("The command ran successfully.", "its deltas say less than its last word; what was shown stands")
@@ -86,9 +84,7 @@ def check(recording: Recording, found: Reading, *, complete: bool) -> None:
         assert not complete
         return
     assert found.error is None
-    parts = PARTED.get(file, 1)
-    assert found.thinking.replace("\n\n", "") == (expect["reasoning"] or "").replace("\n\n", "")
-    assert len(found.thinking) == len(expect["reasoning"] or "") + 2 * (parts - 1)
+    assert found.thinking == (expect["reasoning"] or "")
     assert found.text == OTHER_TEXT.get(file, ((expect["text"] or "") + (expect.get("refusal") or ""),))[0]
     assert found.tools == tools_of(recording)
     assert len(set(ids_of(found))) == len(found.tools)
@@ -180,5 +176,5 @@ def test_the_exceptions_are_about_recordings() -> None:
     """None is left over from one that is gone."""
     wire = "openai-responses"
     files = {r.values[0].file for s in (True, False) for r in recordings(wire, stream=s) if r.values[0] is not None}
-    named = {*FEWER_CALLS, *OTHER_CALLS, *OTHER_STOP, *PARTED, *OTHER_TEXT, *UNCOUNTED, *OTHER_ERROR}
+    named = {*FEWER_CALLS, *OTHER_CALLS, *OTHER_STOP, *OTHER_TEXT, *UNCOUNTED, *OTHER_ERROR}
     assert not files or named <= files
