@@ -50,7 +50,8 @@ def good() -> dict[str, Any]:
 def changed(path: str, value: Any) -> dict[str, Any]:
     """The right body with one place changed; None takes it out."""
     body = deepcopy(good())
-    *steps, last = [int(step) if step.isdecimal() else step for step in path.split(".")]
+    steps: list[Any] = [int(step) if step.isdecimal() else step for step in path.split(".")]
+    last = steps.pop()
     at: Any = reduce(lambda inner, step: inner[step], steps, body)
     if value is None:
         del at[last]
