@@ -64,6 +64,7 @@ PURE = (
     "engine/config/*.py",
     "engine/observers/recent.py",
     "transports/_anthropic.py",
+    "transports/_claimed.py",
     "transports/_deferred.py",
     "transports/_dialect.py",
     "transports/_envelope.py",

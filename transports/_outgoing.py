@@ -16,10 +16,12 @@ import orjson
 from engine import JSON, Ask
 from engine.config import ThinkingWish
 from transports._anthropic import AnthropicDecoder
+from transports._claimed import Claimed, returned
 from transports._deferred import offered
+from transports._dialect import Decoder, Turn, answer_cap, head, message_id, unattributed
 from transports._dialect import TooDeep as TooDeep
-from transports._dialect import Turn, answer_cap, head, message_id, unattributed
 from transports._envelope import MARK_IN_BODY, opened
+from transports.translate._ids import ids_in
 from transports.translate._served import SERVED_IN_BODY, without_ours, words_of
 from transports.translate._texts import text_of, word
 
@@ -47,8 +49,10 @@ _OPTIONAL = frozenset(
 )
 #: The least budget of thinking that Anthropic takes, in tokens.
 LEAST_BUDGET = 1024
+#: Quirks of hosts that do not look at what stands before a call.
+_SIGNED_ANYHOW = frozenset(["empty-signature", "ignores-thinking", "no-signature", "random-signature"])
 _TOOL_FIELDS = ("name", "description", "input_schema", "cache_control")
-#: Blocks that only their own server understands.
+#: Blocks that only their own server understands. Others are told of them in words.
 _FOREIGN_BLOCKS = frozenset(["server_tool_use", "container_upload", "mcp_tool_use", "search_result"])
 
 #: Of the client's headers, those that Anthropic reads. Hosts that are not Anthropic get none.
@@ -60,9 +64,12 @@ _VERSION = (b"anthropic-version", b"2023-06-01")
 def anthropic(ask: Ask) -> Turn:
     """The dialect of wire `anthropic`."""
     provider = ask.provider
-    decoder = AnthropicDecoder(
+    plain = AnthropicDecoder(
         model=ask.request.model, message_id=message_id(ask), estimate=ask.request.need.input_tokens
     )
+    decoder: Decoder = plain
+    if not provider.open_lists:
+        decoder = Claimed(plain, ask.candidate.name, message_id(ask), lambda: ids_in(ask))
     return Turn(
         url=joined(provider.url("messages", ask.candidate.model), ask.request.query, open_lists=provider.open_lists),
         headers=headers(ask),
@@ -84,13 +91,12 @@ def count_request(ask: Ask) -> tuple[str, list[tuple[bytes, bytes]], bytes]:
     url = joined(provider.url("count_tokens"), request.query, open_lists=provider.open_lists)
     if provider.open_lists:
         out = {**request.body, "model": ask.candidate.model}
-        if MARK_IN_BODY in request.raw:
-            out["messages"] = [_signed_only(message) for message in out["messages"]]
+        _mend(out, request.raw)
         written = request.raw if out == request.body else None
     else:
         # A count has no answer and so no limit on one; the reduction asks for it all the same.
         body = {**request.body, "model": ask.candidate.model, "max_tokens": request.need.max_tokens or LEAST_BUDGET}
-        fitted = reduced(body, provider.drop | ask.learned.without, provider.quirks)
+        fitted = reduced(body, provider.drop | ask.learned.without, provider.quirks, ask.candidate.name)
         out, written = {name: value for name, value in fitted.items() if name in _COUNTED}, None
     try:
         return url, headers(ask), written or orjson.dumps(out)
@@ -129,17 +135,14 @@ def body(ask: Ask) -> bytes:
     if wish is not None:
         _think(out, wish)
     if not provider.open_lists:
-        out = reduced(out, provider.drop | ask.learned.without, provider.quirks)
-    elif MARK_IN_BODY in request.raw or SERVED_IN_BODY in request.raw:
-        # Thinking of hosts that sign nothing, searches that were not its own: Anthropic would refuse the conversation.
-        out["messages"] = [_signed_only(message) for message in out["messages"]]
-        if _must_not_think(out):
-            out["thinking"] = {"type": "disabled"}
-    elif request.stream and {**out, "model": request.body["model"]} == request.body:
-        if candidate.model == request.body["model"]:
-            return request.raw
-        if (renamed := _renamed(request.raw, request.body["model"], candidate.model)) is not None:
-            return renamed
+        out = reduced(out, provider.drop | ask.learned.without, provider.quirks, candidate.name)
+    else:
+        _mend(out, request.raw)
+        if request.stream and {**out, "model": request.body["model"]} == request.body:
+            if candidate.model == request.body["model"]:
+                return request.raw
+            if (renamed := _renamed(request.raw, request.body["model"], candidate.model)) is not None:
+                return renamed
     try:
         return orjson.dumps(out)
     except orjson.JSONEncodeError as error:  # what was read from JSON can be at fault in no other way
@@ -186,6 +189,15 @@ def _think(out: JSON, wish: ThinkingWish) -> None:
         out["thinking"] = {"type": "adaptive"}
 
 
+def _mend(out: JSON, raw: bytes) -> None:
+    """Take out of a conversation that was elsewhere what Anthropic would refuse all of it for."""
+    if MARK_IN_BODY in raw or SERVED_IN_BODY in raw:
+        out["messages"] = [_signed_only(message) for message in out["messages"]]
+    if _must_not_think(out):
+        out["thinking"] = {"type": "disabled"}
+        out.pop("context_management", None)  # what is to become of old thinking may not be said without new
+
+
 def _must_not_think(out: JSON) -> bool:
     """Whether a tool loop under way has lost the thinking that it must begin with where a budget is set.
 
@@ -211,8 +223,9 @@ def _signed_only(message: JSON) -> JSON:
     return {**message, "content": kept or [{"type": "text", "text": "(thought)"}]}
 
 
-def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset()) -> JSON:
+def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset(), author: str = "") -> JSON:
     """What a host that is not Anthropic can be expected to understand; `drop` and `quirks` name its own refusals besides.
+    `author` is its name in envelopes.
 
     Consecutive entries of one role are joined, so all tool results of a turn stand in one message.
     """
@@ -249,7 +262,9 @@ def reduced(body: JSON, drop: frozenset[str], quirks: frozenset[str] = frozenset
         and choice.get("type") == "tool"
     ):
         out["tool_choice"] = {"type": "auto"}
-    out["messages"] = list(_messages(body["messages"], drop | _FOREIGN_BLOCKS, quirks))
+    out["messages"] = list(_messages(body["messages"], drop | _FOREIGN_BLOCKS, quirks, author))
+    if not quirks & _SIGNED_ANYHOW and _must_not_think(out):
+        out["thinking"] = {"type": "disabled"}
     if "cache_control" in drop:
         for field in ("system", "tools", "messages"):
             if field in out:
@@ -279,12 +294,12 @@ def _unmarked(content: Any, below: int = 2) -> Any:
     ]
 
 
-def _messages(messages: list[JSON], drop: frozenset[str], quirks: frozenset[str]) -> Iterator[JSON]:
+def _messages(messages: list[JSON], drop: frozenset[str], quirks: frozenset[str], author: str) -> Iterator[JSON]:
     """User and assistant in turn: entries of role `system` join the user's, runs of one role become one."""
     pending: JSON | None = None
     for message in messages:
         role = "assistant" if message["role"] == "assistant" else "user"
-        blocks = list(_blocks(message["content"], drop, quirks))
+        blocks = list(_blocks(message["content"], drop, quirks, author))
         if not blocks:
             continue
         if pending is not None and pending["role"] == role:
@@ -297,7 +312,7 @@ def _messages(messages: list[JSON], drop: frozenset[str], quirks: frozenset[str]
         yield pending
 
 
-def _blocks(content: str | list[JSON], drop: frozenset[str], quirks: frozenset[str]) -> Iterator[JSON]:
+def _blocks(content: str | list[JSON], drop: frozenset[str], quirks: frozenset[str], author: str) -> Iterator[JSON]:
     if isinstance(content, str):
         if content:
             yield {"type": "text", "text": content}
@@ -305,8 +320,8 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], quirks: frozenset[s
     for block in content:
         kind = block.get("type")
         kind = kind if isinstance(kind, str) else ""
-        if (words := words_of(block)) is not None:
-            yield {"type": "text", "text": words}
+        if (served := words_of(block)) is not None:
+            yield {"type": "text", "text": served}
             continue
         if kind in drop or (kind.endswith("_tool_result") and kind != "tool_result"):
             if text := text_of(block).strip():
@@ -316,11 +331,11 @@ def _blocks(content: str | list[JSON], drop: frozenset[str], quirks: frozenset[s
             continue
         if kind == "tool_reference":
             yield {"type": "text", "text": text_of(block)}
-        elif opened(block.get("signature") or block.get("data")) is not None:
-            if kind == "thinking" and str(block.get("thinking", "")).strip():
-                yield {**block, "signature": ""}  # these hosts want the words, and check no signature
+        elif (sealed := opened(block.get("signature") or block.get("data"))) is not None:
+            if (thought := returned(block, sealed, author)) is not None:
+                yield thought
         elif kind == "tool_result" and isinstance(block.get("content"), list):
-            inner = list(_blocks(block["content"], drop, quirks))
+            inner = list(_blocks(block["content"], drop, quirks, author))
             flat = "\n".join(b["text"] for b in inner if isinstance(b.get("text"), str))
             yield {**block, "content": flat if "tool-results-as-text" in quirks else inner}
         elif kind == "image" and "base64-images-only" in quirks and (url := _address_of(block.get("source"))):

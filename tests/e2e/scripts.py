@@ -9,6 +9,7 @@ request always gets the same answer, whichever upstream is asked, and a text tha
     [[think WORDS]]        thinking, then text
     [[loop IN OUT]]        Read IN; Bash: append what was read to OUT, one line; then say what came back
     [[both IN OUT]]        the same two calls in one message
+    [[climb N OUT]]        N messages of thinking, text and a Bash call that appends a line to OUT; then say how far it came
     [[run COMMAND]]        Bash, then say what came back, and whether as an error
     [[find TOOL]]          look a deferred tool up with ToolSearch, then say whether it is offered now
     [[look PNG]]           Read an image, then say what arrived
@@ -154,6 +155,14 @@ def _both(ask: Ask, turn: Turn) -> tuple[Block, ...]:
     return (Text("Both came back: " + " | ".join(result.text.strip()[:80] for result in turn.results)),)
 
 
+def _climb(ask: Ask, turn: Turn) -> tuple[Block, ...]:
+    height, target = turn.argument.split()
+    step = len(turn.results) + 1
+    if step > int(height):
+        return (Thinking("That was the last step."), Text(f"Climbed {len(turn.results)} steps"))
+    return (Thinking(f"Step {step} comes next."), Text(f"Now step {step}."), _append(f"step-{step}", target))
+
+
 def _run(ask: Ask, turn: Turn) -> tuple[Block, ...]:
     if not turn.results:
         return (ToolUse("Bash", {"command": turn.argument, "description": "Run it"}),)
@@ -223,6 +232,7 @@ _SCRIPTS: Mapping[str, Callable[[Ask, Turn], tuple[Block, ...]]] = {
     "": _plain,
     "agent": _agent,
     "both": _both,
+    "climb": _climb,
     "find": _find,
     "images": _show,
     "look": _look,

@@ -84,7 +84,9 @@ async def test_a_newer_script_takes_over_from_the_older_one(upstream: Upstream) 
     """The newest mark counts, and tool results before it belong to the past."""
     body = ask("[[loop /in /out]]", stream=False)
     outcome = {"type": "tool_result", "tool_use_id": "x", "content": "word-old"}
+    call = {"type": "tool_use", "id": "x", "name": "Read", "input": {"file_path": "/in"}}
     body["messages"] += [
+        {"role": "assistant", "content": [call]},
         {"role": "user", "content": [outcome]},
         {"role": "assistant", "content": "fine"},
         {"role": "user", "content": [{"type": "text", "text": "[[recall]]"}]},

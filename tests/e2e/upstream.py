@@ -11,8 +11,9 @@ the model name after `@` (`claude-sonnet-5-5@slow:2`), else by the server's own 
 
 The path says the wire: `/v1/messages`, `/v1/chat/completions`, `/v1/responses`, `/api/chat` or `:streamGenerateContent`.
 Whatever its own wire has no place for it refuses, with 422 on OpenAI's (`openai_rules`, `responses_rules`), with 400 on
-Ollama's (`ollama_rules`), in Google's words on Gemini's (`gemini_rules`), with Anthropic's 400 for thinking that somebody
-else signed; and since a proxy may get over a refusal unseen, `serving` fails the test afterwards.
+Ollama's (`ollama_rules`), in Google's words on Gemini's (`gemini_rules`), with Anthropic's 400 for a conversation out of
+order and for thinking that somebody else signed (`anthropic_rules`); and since a proxy may get over a refusal unseen,
+`serving` fails the test afterwards.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import h11
 import trio
 
 from . import openai_rules, responses_rules
+from .anthropic_rules import anthropic_breaches
 from .chat_wire import CHAT
 from .errors import lone_errors_bare
 from .exchange import Exchange as Exchange
@@ -44,13 +46,13 @@ from .ollama_rules import ollama_breaches
 from .ollama_wire import OLLAMA
 from .responses_wire import RESPONSES
 from .scripts import answer
-from .wire import ANTHROPIC, Rendering, Wire, forged, make_message
+from .wire import ANTHROPIC, Rendering, Wire, make_message
 
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
 
 
 _CHECKS: Mapping[Wire, Callable[[Any], list[str]]] = {
-    "anthropic": forged,
+    "anthropic": anthropic_breaches,
     "openai-chat": openai_rules.breaches,
     "openai-responses": responses_rules.breaches,
     "gemini": gemini_breaches,

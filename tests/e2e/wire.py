@@ -153,16 +153,6 @@ def whole(message: Message) -> dict[str, Any]:
     return _envelope(message, content, message.stop_reason, output_tokens=message.output_tokens)
 
 
-def forged(body: Mapping[str, Any]) -> list[str]:
-    """The places of thinking that this provider has not signed, as Anthropic names them; it answers them with 400."""
-    return [
-        f"messages.{at}.content.{place}: Invalid `signature` in `thinking` block"
-        for at, message in enumerate(body.get("messages") or ())
-        for place, block in enumerate(message["content"] if isinstance(message["content"], list) else ())
-        if block.get("type") == "thinking" and block.get("signature") != SIGNATURE
-    ]
-
-
 def error_body(kind: str, text: str) -> dict[str, Any]:
     """The Anthropic error object."""
     return {"type": "error", "error": {"type": kind, "message": text}, "request_id": "req_scripted"}

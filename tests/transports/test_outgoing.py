@@ -11,6 +11,7 @@ import pytest
 
 from engine import Ask, Learned
 from engine.config import Auth, Settings, ThinkingWish
+from tests.e2e.anthropic_rules import anthropic_breaches
 from tests.transports.asks import ask, body
 from transports import _outgoing
 from transports._classify import classify
@@ -323,6 +324,65 @@ class TestForeignThinking:
         asked = body(messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": turn}, result])
         assert sent(ask({**asked, "thinking": thinking}, open_lists=True))["thinking"] == sent_as
 
+    def test_a_call_of_a_host_that_does_not_think_is_one_without_thinking(self) -> None:
+        """There is no envelope in the whole conversation then; nor may be said what becomes of old thinking."""
+        call = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "Read", "input": {}}]}
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
+        asked = body(
+            messages=[{"role": "user", "content": "q"}, call, result],
+            thinking={"type": "enabled", "budget_tokens": 2048},
+            context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        )
+        told = sent(ask(asked, open_lists=True))
+        assert told["thinking"] == {"type": "disabled"}
+        assert "context_management" not in told
+        assert anthropic_breaches(told) == []
+
+    def test_a_host_gets_back_what_it_signed_itself(self) -> None:
+        """As it gave it; what another one gave comes without, and hidden thinking of another's not at all."""
+        mine, other = seal("host/asked", {"signature": "s"}), seal("other/m", {"signature": "o"})
+        blocks = [
+            {"type": "thinking", "thinking": "", "signature": mine},
+            {"type": "thinking", "thinking": "hm", "signature": other},
+            {"type": "redacted_thinking", "data": seal("host/asked", {"data": "d"})},
+            {"type": "redacted_thinking", "data": seal("other/m", {"data": "o"})},
+            {"type": "text", "text": "a"},
+        ]
+        asked = body(messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": blocks}])
+        assert sent(ask(asked, open_lists=False))["messages"][1]["content"] == [
+            {"type": "thinking", "thinking": "", "signature": "s"},
+            {"type": "thinking", "thinking": "hm", "signature": ""},
+            {"type": "redacted_thinking", "data": "d"},
+            {"type": "text", "text": "a"},
+        ]
+
+    @pytest.mark.parametrize(
+        ("quirks", "signature", "sent_as"),
+        [
+            (set[str](), None, "disabled"),
+            ({"random-signature"}, None, "enabled"),
+            (set[str](), seal("other/m"), "enabled"),
+        ],
+    )
+    def test_a_call_without_thinking_before_it_ends_thinking_for_once(
+        self, quirks: set[str], signature: str | None, sent_as: str
+    ) -> None:
+        """At hosts that want to see some there; another's will do."""
+        thought = [] if signature is None else [{"type": "thinking", "thinking": "hm", "signature": signature}]
+        call = {"type": "tool_use", "id": "t", "name": "Read", "input": {}}
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
+        asked = body(
+            messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": [*thought, call]}, result],
+            thinking={"type": "adaptive"},
+        )
+        assert sent(ask(asked, open_lists=False, quirks=frozenset(quirks)))["thinking"]["type"] == sent_as
+
+    def test_a_reseller_of_anthropics_models_is_sent_no_strangers_thinking(self) -> None:
+        """It passes an empty signature on, and Anthropic refuses that."""
+        told = sent(ask(body(messages=list(self.TURN)), model="anthropic/Claude-Opus", open_lists=False))["messages"]
+        thoughts = [b for m in told for b in m["content"] if b["type"] == "thinking"]
+        assert [(b["thinking"], b["signature"]) for b in thoughts] == [("real", "EqQB")]
+
     def test_a_host_that_checks_no_signature_sees_the_words(self) -> None:
         """Some want the thinking before a tool call back, whoever thought it."""
         told = sent(ask(body(messages=list(self.TURN)), open_lists=False))["messages"]
@@ -407,19 +467,19 @@ class TestReduced:
             {"type": "text", "text": "five"},
         ]  # fmt: skip
 
-    def test_blocks_of_types_that_a_host_refuses_are_words(self) -> None:
+    def test_block_types_that_a_host_refuses_are_told_in_words(self) -> None:
         """Inside tool results too."""
-        document = {"type": "document", "source": {}}
+        document = {"type": "document", "source": {"type": "text", "data": "the text"}}
         messages = [
             {"role": "user", "content": [document, {"type": "text", "text": "a"},
                                          {"type": "tool_result", "tool_use_id": "t", "content": [document]}]}
         ]  # fmt: skip
         out = reduced(body(messages=messages), frozenset({"document"}))["messages"]
-        said = {"type": "text", "text": "[a document stood here; this host cannot read it]"}
+        words = {"type": "text", "text": "[document]\nthe text"}
         assert out[0]["content"] == [
-            said,
+            words,
             {"type": "text", "text": "a"},
-            {"type": "tool_result", "tool_use_id": "t", "content": [said]},
+            {"type": "tool_result", "tool_use_id": "t", "content": [words]},
         ]
         assert reduced(body(messages=messages), frozenset())["messages"] == messages
 

@@ -22,14 +22,15 @@ def ids_in(ask: Ask) -> Container[str]:
     return {found.decode("utf-8", "replace") for found in _IDS.findall(ask.request.raw)}
 
 
-def unique_ids(given: Iterable[str], taken: Container[str], message_id: str) -> list[str]:
+def unique_ids(given: Iterable[str], taken: Container[str], message_id: str, *, first: int = 0) -> list[str]:
     """An id for each call: its host's where it is one that Anthropic's wire takes and nobody has yet, else one made up.
 
-    "" stands for a call without one. `message_id` is that of the answer, which makes what is made up its own.
+    "" stands for a call without one. `message_id` is that of the answer, which makes what is made up its own;
+    `first` is the number of the first call in that answer.
     """
     prefix = _NOT_IN_IDS.sub("", message_id.removeprefix("msg_"))[:24]
     ids: list[str] = []
-    for number, id in enumerate(given):
+    for number, id in enumerate(given, first):
         if not sendable(id):
             id = ""
         tries = 0

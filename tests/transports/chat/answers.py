@@ -117,11 +117,12 @@ def _thinking(draw: st.DrawFn, style: str, piece: str) -> dict[str, Any]:
 FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "details", "parts", "both")
 
 
-def _speech(draw: st.DrawFn, answer: Answer) -> tuple[list[dict[str, Any]], str]:
+def _speech(draw: st.DrawFn, answer: Answer, *, may_tag: bool) -> tuple[list[dict[str, Any]], str]:
     """The deltas of text and thinking, and how tags are to be read."""
     first = answer.said[0] if answer.said else ("", "")
     tagged = (
-        first[0] == "thinking"
+        may_tag
+        and first[0] == "thinking"
         and all(kind == "text" for kind, _ in answer.said[1:])
         and "</think>" not in first[1]
         and not first[1].startswith("\n")
@@ -163,7 +164,8 @@ def _named(draw: st.DrawFn, name: str, entries: list[dict[str, Any]], *, address
 
 def _fragments(draw: st.DrawFn, name: str, given: dict[str, Any], style: str) -> list[dict[str, Any]]:
     """The `function` objects of one call."""
-    addressed, told_apart = style in ADDRESSED, style != "bare"
+    # By its id alone a call whose name comes late is no other than one whose id changes with each piece.
+    addressed, told_apart = style in ("index", "index and id"), style != "bare"
     text = orjson.dumps(given).decode()
     match draw(st.sampled_from(["pieces", "whole", "object", "none" if not given else "whole"])):
         case "pieces":
@@ -240,10 +242,10 @@ NOISE = (b": keep-alive", b"data:", b'event: ping\ndata: {"type":"ping"}', b'dat
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> Rendered:
-    """An answer, said in some accent."""
-    answer = draw(answers())
-    speech, tags = _speech(draw, answer)
+def streams(draw: st.DrawFn, meant: st.SearchStrategy[Answer] | None = None, *, tagged: bool = True) -> Rendered:
+    """An answer, said in some accent. `tagged`: thinking may stand in the text, in tags."""
+    answer = draw(answers() if meant is None else meant)
+    speech, tags = _speech(draw, answer, may_tag=tagged)
     deltas: list[dict[str, Any]] = [*speech, *({"tool_calls": group} for group in _calls(draw, answer))]
     if draw(st.booleans()):
         content: str | None = draw(st.sampled_from(["", None]))

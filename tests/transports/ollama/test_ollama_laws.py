@@ -10,7 +10,6 @@ import re
 from itertools import pairwise
 from typing import Any
 
-import attrs
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,8 +25,8 @@ from tests.transports.asks import body
 from tests.transports.chat.answers import INPUTS, SAYINGS, WORDS
 from tests.transports.chat.histories import Told, histories, schemas, tools, wishes
 from tests.transports.chat.streams import ids_of, raw_of, read_events
-from tests.transports.ollama.lines import NAMES, call, decoder, done, line
-from tests.transports.ollama.lines import body as stream
+from tests.transports.ollama.answers import Answer, told
+from tests.transports.ollama.lines import NAMES, decoder
 from tests.transports.ollama.test_ollama_body import asked
 from transports._anthropic import StreamError
 from transports._dialect import TooDeep
@@ -105,49 +104,20 @@ class TestRequests:
         assert fitted(fit, "ollama") == fit
 
 
-@attrs.frozen
-class Answer:
-    """What is meant."""
-
-    said: list[tuple[str, str]]
-    calls: list[tuple[str, dict[str, Any]]]
-    finish: str
-    prompt: int
-    output: int
-
-    def joined(self, kind: str) -> str:
-        return "".join(text for one, text in self.said if one == kind)
-
-    @property
-    def stop(self) -> str:
-        return "max_tokens" if self.finish == "length" else "tool_use" if self.calls else "end_turn"
+@st.composite
+def answers(draw: st.DrawFn) -> Answer:
+    said = draw(st.lists(st.tuples(st.sampled_from(["thinking", "text"]), SAYINGS), max_size=4))
+    said = [(kind, text) for kind, text in said if kind == "thinking" or not text.lstrip().startswith(("<", "[T"))]
+    calls = draw(st.lists(st.tuples(st.sampled_from(NAMES), INPUTS), max_size=3))
+    finish = draw(st.sampled_from(["stop", "length"]))
+    return Answer(said, calls, finish, draw(st.integers(1, 99)), draw(st.integers(1, 99)))
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[Answer, bytes]:
     """An answer, and a stream that says it."""
-    said = draw(st.lists(st.tuples(st.sampled_from(["thinking", "text"]), SAYINGS), max_size=4))
-    said = [(kind, text) for kind, text in said if kind == "thinking" or not text.lstrip().startswith(("<", "[T"))]
-    calls = draw(st.lists(st.tuples(st.sampled_from(NAMES), INPUTS), max_size=3))
-    answer = Answer(
-        said, calls, draw(st.sampled_from(["stop", "length"])), draw(st.integers(1, 99)), draw(st.integers(1, 99))
-    )
-    lines: list[Any] = []
-    for kind, text in said:
-        places = sorted({0, len(text), *draw(st.lists(st.integers(0, len(text)), max_size=3))})
-        field = "content" if kind == "text" else kind
-        lines += [line(**{field: text[a:b]}) for a, b in pairwise(places)]
-    entries = [
-        call(name, given, **({"id": f"call_{n}_abcdef"} if draw(st.booleans()) else {}))
-        for n, (name, given) in enumerate(calls)
-    ]
-    if draw(st.booleans()):
-        lines += [line(tool_calls=entries)] if entries else []
-    else:
-        lines += [line(tool_calls=[entry]) for entry in entries]
-    for _ in range(draw(st.integers(0, 2))):
-        lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from([b"\n", b"  \r\n", line()])))
-    return answer, stream(*lines, done(answer.finish, answer.prompt, answer.output))
+    answer = draw(answers())
+    return answer, draw(told(answer))
 
 
 @st.composite

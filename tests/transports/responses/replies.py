@@ -38,6 +38,7 @@ class Item:
     name: str = ""
     given: Body = attrs.field(factory=dict)
     hidden: bool = False  #: reasoning that is encrypted
+    encrypted: str = "e"  #: as what
 
 
 @attrs.frozen
@@ -100,7 +101,7 @@ def _whole(item: Item, id: str, place: int) -> Body:
             content = [{"type": "output_text", "text": part, "annotations": []} for part in item.parts]
             return {"type": "message", "id": id, "role": "assistant", "content": content}
         case "reasoning":
-            return reasoning(*item.parts, id=id, **({"encrypted_content": "e"} if item.hidden else {}))
+            return reasoning(*item.parts, id=id, **({"encrypted_content": item.encrypted} if item.hidden else {}))
     arguments = orjson.dumps(item.given).decode()
     return {
         "type": "function_call",
@@ -166,10 +167,12 @@ def _in_turn(draw: st.DrawFn, queues: list[list[Body]]) -> list[Body]:
 
 
 @st.composite
-def replies(draw: st.DrawFn) -> Reply:
+def replies(
+    draw: st.DrawFn, said: st.SearchStrategy[list[Item]] | None = None, ends: tuple[str, ...] = tuple(sorted(ENDS))
+) -> Reply:
     """An answer, said in some way."""
-    meant = tuple(draw(st.lists(items(), max_size=4)))
-    end = draw(st.sampled_from(sorted(ENDS)))
+    meant = tuple(draw(st.lists(items(), max_size=4) if said is None else said))
+    end = draw(st.sampled_from(ends))
     prompt = draw(st.integers(1, 99))
     cached, output = draw(st.integers(0, prompt)), draw(st.integers(1, 99))
     events = _in_turn(draw, [_events(draw, item, place) for place, item in enumerate(meant)])
