@@ -86,6 +86,7 @@ PURE = (
     "transports/_continuation.py",
     "transports/_http1.py",
     "transports/_outgoing.py",
+    "transports/_reduced.py",
     "transports/_pool.py",
     "transports/_sse.py",
     "transports/_quoted.py",

@@ -272,6 +272,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "no-signature": "thinking blocks come without a signature",
         "random-signature": "signatures mean nothing and are not checked",
         "runs-web-tools": "web_search and web_fetch are executed by the host itself",
+        "takes-effort": "reads `output_config.effort` beside the thinking field",
         "tool-results-as-text": "tool_result.content is safest as a string",
         "trailing-done": "a `data: [DONE]` may follow message_stop",
         "truncates-silently": "a prompt beyond the window is cut, or answered as if nothing were wrong",

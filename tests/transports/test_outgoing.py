@@ -10,13 +10,14 @@ import orjson
 import pytest
 
 from engine import Ask, Learned
-from engine.config import Auth, Settings, ThinkingWish
+from engine.config import Auth, Model, Settings, Thinking, ThinkingWish
 from tests.e2e.anthropic_rules import anthropic_breaches
 from tests.transports.asks import ask, body
 from transports import _outgoing
 from transports._classify import classify
 from transports._envelope import seal
-from transports._outgoing import FIELDS, joined, reduced
+from transports._outgoing import joined
+from transports._reduced import FIELDS, reduced
 from transports.chat import openai_chat
 
 #: What Claude Code sends, with a block of every sort that somebody refuses.
@@ -482,6 +483,27 @@ class TestReduced:
             {"type": "tool_result", "tool_use_id": "t", "content": [words]},
         ]
         assert reduced(body(messages=messages), frozenset())["messages"] == messages
+
+    def test_an_effort_goes_to_a_host_that_reads_it(self) -> None:
+        """As the nearest that the model has; not where thinking is off, was refused, or the host does not read it."""
+        models = {"m": Model(id="m", thinking=Thinking(efforts=("low", "high")))}
+        wish = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium", "format": {"type": "x"}}}
+        host: dict[str, Any] = {
+            "open_lists": False,
+            "quirks": frozenset({"takes-effort"}),
+            "models": models,
+            "model": "m",
+        }
+        assert sent(ask(body(**wish), **host))["output_config"] == {"effort": "low"}
+        assert sent(ask(body(**wish), **{**host, "models": {}}))["output_config"] == {"effort": "medium"}
+        off = {**wish, "thinking": {"type": "disabled"}}
+        refused = Learned(without=frozenset({"output_config"}))
+        for asked in (
+            ask(body(**off), **host),
+            ask(body(**wish), **{**host, "quirks": frozenset()}),
+            ask(body(**wish), learned=refused, **host),
+        ):
+            assert "output_config" not in sent(asked)
 
     def test_quirks_of_a_host_are_heeded(self) -> None:
         """No tool may be named while it thinks; results of tools go as text."""
