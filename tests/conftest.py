@@ -11,6 +11,6 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile("steady", deadline=None, max_examples=50, derandomize=True, database=None)
+settings.register_profile("steady", deadline=None, max_examples=30, derandomize=True, database=None)
 settings.register_profile("explore", deadline=None, max_examples=500, derandomize=False)
 settings.load_profile("explore" if os.environ.get("HEDGEROW_EXPLORE") else "steady")

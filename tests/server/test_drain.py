@@ -16,6 +16,9 @@ from tests.e2e.proxy import Proxy, running_proxy
 from tests.e2e.raw import RawTurn, raw_turn
 from tests.server.serving import ended, until
 
+#: Real processes and real waits.
+pytestmark = pytest.mark.long
+
 STREAM = """
 [server]
 drain_s = {drain_s}

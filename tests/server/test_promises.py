@@ -29,6 +29,9 @@ from tests.e2e.upstream import serving
 from tests.server.firehose import firehose
 from tests.server.serving import ended, until
 
+#: Timed on real sockets, or with servers of their own.
+pytestmark = pytest.mark.long
+
 SLACK = 10
 ROUNDS = 5
 

@@ -17,6 +17,9 @@ from engine.config import Server
 from tests.routes.asgi_driver import CLOSED_SERVER, rehearsing, turn
 from tests.server.serving import Client, got, posted, read_to_end, relaying, serving
 
+#: Real processes and real waits.
+pytestmark = pytest.mark.long
+
 #: One door of each half: Quart and bare ASGI.
 DOORS = [got("/health"), got("/nothing"), posted(), posted(turn(stream=False)), posted(b"{")]
 CLOSING = [

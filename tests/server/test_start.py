@@ -24,6 +24,9 @@ from policies import Candidate
 from tests.e2e.proxy import running_proxy
 from tests.routes.asgi_driver import rehearsing
 
+#: Real processes and real waits.
+pytestmark = pytest.mark.long
+
 SERVER = Path(server.__file__)
 TOKEN, KEY = "planted-token-8f2a", "sk-planted-key-77c1"
 ROUTE = '[[routes]]\nmatch = "*"\nchain = "auto"\n'

@@ -16,6 +16,9 @@ from tests.transports.faulty import CancelAtStep
 from tests.transports.sockets.host import Host, Script, answer, called, failing, numbered, say
 from tests.transports.sockets.stage import TOOLS, Stage, assistant, result, staged, use, user
 
+#: A cancel at every step of a turn is many turns.
+pytestmark = pytest.mark.long
+
 FIRST = (user("hi"),)
 SECOND = (*FIRST, assistant(use()), user(result()))
 
