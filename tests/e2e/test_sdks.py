@@ -51,12 +51,12 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 def create(client: Any, text: str, **more: Any) -> Any:
     """A whole message."""
-    return client.messages.create(model=MODEL, max_tokens=200, messages=[{"role": "user", "content": text}], **more)
+    return client.messages.create(model=MODEL, max_tokens=2000, messages=[{"role": "user", "content": text}], **more)
 
 
 def stream(client: Any, messages: list[Any], **more: Any) -> tuple[str, Any]:
     """(the text as it came in, the message the SDK put together)."""
-    with client.messages.stream(model=MODEL, max_tokens=200, messages=messages, **more) as events:
+    with client.messages.stream(model=MODEL, max_tokens=2000, messages=messages, **more) as events:
         return "".join(events.text_stream), events.get_final_message()
 
 
