@@ -32,7 +32,7 @@ _SENTENCES = (
 @cache
 def _sources() -> tuple[list[str], list[str]]:
     library = Path(sysconfig.get_paths()["stdlib"])
-    names = ("argparse", "ast", "calendar", "csv", "datetime", "difflib", "inspect", "pathlib", "shutil", "tarfile")
+    names = ("argparse", "ast", "calendar", "csv", "datetime", "difflib", "inspect", "subprocess", "shutil", "tarfile")
     code = [(library / f"{name}.py").read_text("utf-8") for name in names]
     prose = [path.read_text("utf-8") for path in sorted((Path(__file__).parents[2] / "docs").rglob("*.md"))]
     return code, prose
