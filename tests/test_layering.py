@@ -71,6 +71,7 @@ PURE = (
     "transports/_keys.py",
     "transports/_models.py",
     "transports/_papers.py",
+    "transports/_passing.py",
     "transports/_remedies.py",
     "transports/chat/*.py",
     "transports/responses/*.py",

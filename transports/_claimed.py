@@ -14,8 +14,9 @@ from collections.abc import Callable, Container, Iterable
 import attrs
 
 from engine import JSON, Kind, MalformedEvent, StreamEvent, encoded, event
-from transports._anthropic import AnthropicDecoder, StreamError
+from transports._anthropic import StreamError
 from transports._envelope import Sealed, seal
+from transports._passing import Passing
 from transports.translate._ids import unique_ids
 
 #: What stands in a delta that is a signature, and seldom in any other.
@@ -25,10 +26,9 @@ MAX_CHARS = 512 * 1024
 
 
 @attrs.define(eq=False)
-class Claimed:
+class Claimed(Passing):
     """A decoder whose thinking is `author`'s (a candidate's name). `taken` gives the tool ids of the conversation."""
 
-    inner: AnthropicDecoder
     author: str
     message_id: str
     taken: Callable[[], Container[str]]
@@ -36,34 +36,6 @@ class Claimed:
     _signature: str = ""
     _ids: set[str] = attrs.field(factory=set)
     _there: Container[str] | None = None
-
-    @property
-    def complete(self) -> bool:
-        return self.inner.complete
-
-    @property
-    def ended(self) -> bool:
-        return self.inner.ended
-
-    @property
-    def settled(self) -> bool:
-        return self.inner.settled
-
-    @property
-    def began(self) -> bool:
-        return self.inner.began
-
-    def feed(self, chunk: bytes) -> list[StreamEvent]:
-        """The events that `chunk` completes. Raises StreamError, SSEError."""
-        return self._through(self.inner.feed(chunk))
-
-    def finish(self) -> list[StreamEvent]:
-        """The stream is over."""
-        return self._through(self.inner.finish())
-
-    def whole(self, message: JSON) -> list[StreamEvent]:
-        """A JSON message, given where a stream was asked for. Raises StreamError."""
-        return self._through(self.inner.whole(message))
 
     def _through(self, events: Iterable[StreamEvent]) -> list[StreamEvent]:
         out: list[StreamEvent] = []

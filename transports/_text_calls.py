@@ -22,6 +22,7 @@ import orjson
 from engine import JSON, PROGRESS, Ask, Kind, MalformedEvent, StreamEvent, block_stop, event
 from transports._deferred import offered
 from transports._dialect import Decoder, FrameDecoder, message_id
+from transports._passing import Passing
 from transports._quoted import is_quoted
 from transports.translate._ids import ids_in, unique_ids
 from transports.translate._spoken import CONTROL, MARKS, MAX_CHARS, Call, Schemas, bare, calls_in, may_become_calls
@@ -49,14 +50,13 @@ _NATURAL = frozenset(["end_turn", "stop_sequence"])
 
 
 @attrs.define(eq=False)
-class TextCalls:
+class TextCalls(Passing):
     """A decoder whose answers have their spoken calls made real.
 
     `schemas` are those of the tools on offer, by the client's names; `taken` gives the tool ids of the conversation;
     `quoted` says whether a text only repeats what stands in the conversation.
     """
 
-    inner: Decoder
     schemas: Schemas
     message_id: str
     taken: Callable[[], Container[str]]
@@ -81,37 +81,13 @@ class TextCalls:
     # What a decoder is asked.
 
     @property
-    def complete(self) -> bool:
-        return self.inner.complete
-
-    @property
-    def ended(self) -> bool:
-        return self.inner.ended
-
-    @property
-    def settled(self) -> bool:
-        return self.inner.settled
-
-    @property
     def began(self) -> bool:
         """Whether anything has been given out that may have been shown; what is held back has not."""
         return self._shown
 
-    def feed(self, chunk: bytes) -> list[StreamEvent]:
-        """The events that `chunk` completes. Raises StreamError, SSEError."""
-        return self._through(self.inner.feed(chunk))
-
     def take(self, payload: JSON) -> list[StreamEvent]:
         """The same for one event as an object, on wires that have such. Raises StreamError."""
         return self._through(cast(FrameDecoder, self.inner).take(payload))
-
-    def finish(self) -> list[StreamEvent]:
-        """The stream is over. What is held of a message that has no end was never said."""
-        return self._through(self.inner.finish())
-
-    def whole(self, message: JSON) -> list[StreamEvent]:
-        """A JSON answer, given where a stream was asked for."""
-        return self._through(self.inner.whole(message))
 
     # Events.
 
