@@ -26,6 +26,17 @@ from engine.config import Config, Provider
 from policies import Candidate, Facts, Need, Unlimited, View
 
 
+@attrs.frozen(kw_only=True)
+class Conversation:
+    """Whose request this is: a client's session and, within it, an agent. Empty where the client did not say."""
+
+    session: str = ""
+    agent: str = ""
+
+
+NO_CONVERSATION = Conversation()
+
+
 @attrs.define(eq=False)
 class Books:
     """Load, latency, health, scopes, keys, rests and budgets. Keyed by name, so they survive a reload."""
@@ -75,11 +86,14 @@ class Books:
         at: float,
         wall_s: float,
         seed: str,
+        chain: str = "",
+        conversation: Conversation = NO_CONVERSATION,
         sticky: Collection[Candidate] = (),
     ) -> View:
         """The photograph. `seed` is any text that is this request's own; draws are derived from it.
 
-        `sticky` are the candidates for which an open connection waits: no book knows of those.
+        `chain` and `conversation` are the request's. `sticky` are the candidates for which an open connection waits: no
+        book knows of those.
         """
         return View(
             need=need,

@@ -16,7 +16,7 @@ import attrs
 from engine._failure import Failure
 from engine._size import Estimate
 from engine._stream import NO_USAGE, Usage
-from policies import Candidate, Need, Plan, Skip, Verdict, View
+from policies import Candidate, Need, Plan, Policy, Skip, Verdict, View
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +46,8 @@ class PlanMade(EngineEvent):
     chain: str
     plan: Plan
     view: View
+    #: What the plan was folded from: the chain's policies and the request's own.
+    policies: tuple[Policy, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from engine import _refusals
-from engine._books import Books
+from engine._books import Books, Conversation
 from engine._bus import EventBus
 from engine._counting import Counting
 from engine._events import AnsweredLocally, PlanMade, RequestAccepted, RequestFinished
@@ -213,7 +213,10 @@ class Router:
             )
         )
         plan, view = self._composed(config, request, found)
-        self.bus.emit(PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view))
+        policies = (*found.chain.policies, *request.policies)
+        self.bus.emit(
+            PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view, policies=policies)
+        )
         return plan
 
     def _composed(self, config: Config, request: Request, found: Resolution) -> tuple[Plan, View]:
@@ -225,6 +228,8 @@ class Router:
             at=at,
             wall_s=self.wall_s(),
             seed=request.id,
+            chain=found.budget,
+            conversation=Conversation(session=request.session, agent=request.agent),
             sticky=[
                 c for c in found.candidates if self.holds(request, config.providers[c.provider].on(c.model), c.model)
             ],

@@ -111,8 +111,22 @@ class Facts:
     in_flight: int = 0
     ttfc_s: float | None = None
     latency: Latency | None = None
+    #: Output tokens a second after first content.
+    throughput: float | None = None
+    #: The share of its tool calls that were no good: not JSON, an unknown tool, arguments that do not fit.
+    tool_errors: float | None = None
+    #: US dollars spent at its provider in this hour, day and month (UTC), as far as this process knows.
+    spent_usd: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    #: Tokens at the beginning of this prompt that the candidate's cache probably still holds of this conversation.
+    warm_tokens: int = 0
     breaker: BreakerState = "closed"
     breaker_wait_s: float = 0.0
+    #: Why it is not closed.
+    breaker_reason: str = ""
+    #: After a recovery: the share of its usual traffic that it is to have by now, 1 = all.
+    ramp: float = 1.0
+    #: The provider asked to be left alone (429, Retry-After) for this long, whether or not its scope heeds that.
+    pushback_s: float = 0.0
     block_wait_s: float = 0.0
     block_reason: str = ""
     key_wait_s: float = 0.0
@@ -137,6 +151,8 @@ class View:
     facts: Mapping[str, Facts] = attrs.field(factory=dict)
     wall_s: float = 0.0
     seed: int = 0
+    #: How many requests this chain has had: whose turn it is, where candidates take turns.
+    turn: int = 0
     config_digest: str = ""
 
     def of(self, candidate: Candidate) -> Facts:
