@@ -165,7 +165,7 @@ class Race:
             key=permit.key,
             started_at=now,
             scope=trio.CancelScope(),
-            relay=Relay(self.outcome.commit_at),
+            relay=self.relay(),
             hedge=launch.charged,
             beside=launch.beside,
         )
@@ -259,6 +259,8 @@ class Race:
                 usage=attempt.relay.usage,
                 estimate=self.request.estimate,
                 key=attempt.key,
+                tool_calls=attempt.relay.calls.whole,
+                tool_errors=attempt.relay.calls.bad,
             )
         )
         self._wake.set()
@@ -271,14 +273,14 @@ class Race:
         return "failed" if attempt.failure is not None else "abandoned"
 
     def _verdict(self, attempt: Attempt, failure: Failure) -> Verdict:
-        verdict = VERDICTS[failure.kind]
+        verdict = self.outcome.verdict(failure.kind)
         if verdict.rests == "key" and attempt.key < 0:
             # A keyless provider has no key to lose: the candidate is out for this request, and that is all.
             return attrs.evolve(verdict, rests="nothing")
         return verdict
 
     def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:
-        if verdict.next is Next.BIGGER:
+        if VERDICTS[failure.kind].next is Next.BIGGER:
             failure = attempt.failure = self._measured(attempt.step, failure)
         self.faults.append(Fault(candidate=attempt.step.candidate, failure=failure))
         if failure.kind is FailureKind.EMPTY and attempt.relay.finished:
@@ -334,6 +336,9 @@ class Race:
     @property
     def launched(self) -> int:
         return self.pacer.launched
+
+    def relay(self) -> Relay:
+        return Relay(self.outcome.commit_at, tools=self.request.body.get("tools"))
 
     def emit(self, event: EngineEvent) -> None:
         self.bus.emit(event)

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from engine._calls import Calls
 from engine._stream import JSON, MESSAGE_STOP, Kind, MalformedEvent, StreamEvent, Usage, block_stop, error_event, event
 from policies import CommitPoint
 
@@ -44,8 +45,9 @@ class Relay:
     `malformed`, which say why nothing more will come.
     """
 
-    def __init__(self, commit_at: CommitPoint = "content") -> None:
+    def __init__(self, commit_at: CommitPoint = "content", *, tools: Any = None) -> None:
         self._commit_at = commit_at
+        self.calls = Calls(tools)
         self.started = False
         self.content = False
         self.finished = False
@@ -119,7 +121,7 @@ class Relay:
 
     def _block_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         if self._broken_tool:
-            self.malformed = "the arguments of a tool call are not JSON"
+            self._not_json()
             return
         index, kind = item.payload["index"], item.payload["content_block"].get("type", "")
         self._open = (index, kind)
@@ -148,7 +150,7 @@ class Relay:
         counted = isinstance(usage, dict) and bool(usage.get("input_tokens"))
         self._estimated = item.estimated or (self._estimated and not counted)
         if self._broken_tool and self.stop_reason not in _CUT_BY_LENGTH:
-            self.malformed = "the arguments of a tool call are not JSON"
+            self._not_json()
             return
         out.append(item)
 
@@ -182,13 +184,19 @@ class Relay:
         if item.kind is not Kind.BLOCK_STOP:
             return
         held, self._tool, self._open = self._tool, [], None
-        if _arguments(held) is None:
+        arguments = _arguments(held)
+        if arguments is None:
             # Cut off by its length limit it is a half call and goes no further; the stop reason decides.
             self._broken_tool = True
             return
+        self.calls.came(held[0].payload["content_block"].get("name"), arguments)
         self._blocks.append("tool_use")
         self.content = True
         out += held
+
+    def _not_json(self) -> None:
+        self.malformed = "the arguments of a tool call are not JSON"
+        self.calls.broke()
 
     # When the provider breaks.
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from policies._facts import Candidate
+from policies._verdict import VERDICTS, FailureKind, Verdict
 
 CommitPoint = Literal["content", "block", "tool", "message"]
 
@@ -102,9 +103,14 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """When the winner is chosen. `rescue` and verdict overrides join it when they exist."""
+    """When the winner is chosen, and the rows of the verdict table that this chain has replaced, sorted by kind."""
 
     commit_at: CommitPoint = "content"
+    verdicts: tuple[tuple[FailureKind, Verdict], ...] = ()
+
+    def verdict(self, kind: FailureKind) -> Verdict:
+        """What a failure means to this plan."""
+        return next((row for replaced, row in self.verdicts if replaced is kind), VERDICTS[kind])
 
 
 @attrs.frozen(kw_only=True)

@@ -258,10 +258,6 @@ CHAINS = [
         "c.toml:4: chains.c.policies[0]: unknown policy 'least-lodaed' (did you mean 'least-loaded'?); "
         f"available: {POLICIES}",
     ),
-    (
-        chain('"spend-cap"'),
-        f"c.toml:4: chains.c.policies[0]: policy 'spend-cap' is not available in this version; available: {POLICIES}",
-    ),
     (chain("{}"), "c.toml:4: chains.c.policies[0]: kind is missing: the name of the policy"),
     (chain("{ kind = 1 }"), "c.toml:4: chains.c.policies[0]: expected the name of a policy, got 1"),
     (
