@@ -20,6 +20,7 @@ from engine._events import PlanMade as PlanMade
 from engine._events import RequestAccepted as RequestAccepted
 from engine._events import RequestFinished as RequestFinished
 from engine._events import RequestShared as RequestShared
+from engine._events import Rescued as Rescued
 from engine._events import ScopeBlocked as ScopeBlocked
 from engine._events import TokensCounted as TokensCounted
 from engine._events import TryEnded as TryEnded

@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 
 from policies._limit import Deadline, FirstContentTimeout, IdleTimeout, MaxAttempts, MaxInFlight, MaxWait
 from policies._order import InOrder, LeastLoaded
-from policies._outcome import CommitAt
+from policies._outcome import CommitAt, Rescue
 from policies._pace import Hedge, Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
@@ -38,6 +38,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     FirstContentTimeout,
     IdleTimeout,
     CommitAt,
+    Rescue,
 )
 
 KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
@@ -60,7 +61,6 @@ PLANNED = frozenset(
         "fewest-tool-errors",
         "sticky",
         "retry",
-        "rescue",
         "on-failure",
     ]
 )
