@@ -36,6 +36,7 @@ from policies._order_measured import FewestToolErrors as FewestToolErrors
 from policies._order_measured import HighestThroughput as HighestThroughput
 from policies._order_measured import MostHeadroom as MostHeadroom
 from policies._outcome import CommitAt as CommitAt
+from policies._outcome import Rescue as Rescue
 from policies._own import NoFallback as NoFallback
 from policies._own import NoHedge as NoHedge
 from policies._pace import Hedge as Hedge
@@ -46,6 +47,7 @@ from policies._plan import CommitPoint as CommitPoint
 from policies._plan import Limits as Limits
 from policies._plan import Outcome as Outcome
 from policies._plan import Plan as Plan
+from policies._plan import RescueMode as RescueMode
 from policies._plan import Skip as Skip
 from policies._plan import Step as Step
 from policies._policy import JSON_DEADLINE_S as JSON_DEADLINE_S

@@ -16,6 +16,7 @@ from policies._facts import Candidate
 from policies._verdict import VERDICTS, FailureKind, Verdict
 
 CommitPoint = Literal["content", "block", "tool", "message"]
+RescueMode = Literal["whole-blocks", "off"]
 
 
 class Charge(enum.Enum):
@@ -103,9 +104,11 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """When the winner is chosen, and the rows of the verdict table that this chain has replaced, sorted by kind."""
+    """When the winner is chosen, what is done for one that broke, and which rows of the verdict table this chain replaces."""
 
     commit_at: CommitPoint = "content"
+    rescue: RescueMode = "whole-blocks"
+    #: Sorted by kind.
     verdicts: tuple[tuple[FailureKind, Verdict], ...] = ()
 
     def verdict(self, kind: FailureKind) -> Verdict:

@@ -18,7 +18,7 @@ from policies._on_failure import OnFailure
 from policies._order import InOrder, LeastLoaded
 from policies._order_draws import PowerOfTwo, Random, RoundRobin, Weighted
 from policies._order_measured import Cheapest, Fastest, FewestToolErrors, HighestThroughput, MostHeadroom
-from policies._outcome import CommitAt
+from policies._outcome import CommitAt, Rescue
 from policies._pace import Hedge, Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
@@ -57,13 +57,14 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     FirstContentTimeout,
     IdleTimeout,
     CommitAt,
+    Rescue,
     OnFailure,
 )
 
 KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
 
 #: Named by the design, not there yet.
-PLANNED = frozenset(["sticky", "retry", "rescue"])
+PLANNED = frozenset(["sticky", "retry"])
 
 
 def policy_class(kind: str) -> type[Policy]:

@@ -52,6 +52,8 @@ from policies import (
     Race,
     Random,
     RequireCapability,
+    Rescue,
+    RescueMode,
     RoundRobin,
     Sequence,
     SilentSkip,
@@ -231,6 +233,7 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     FirstContentTimeout: st.builds(FirstContentTimeout, s=durations, fallback_s=_maybe(durations)),
     IdleTimeout: st.builds(IdleTimeout, s=durations),
     CommitAt: st.builds(CommitAt, at=st.sampled_from(get_args(CommitPoint))),
+    Rescue: st.builds(Rescue, mode=st.sampled_from(get_args(RescueMode))),
     OnFailure: st.builds(
         OnFailure,
         of=st.sampled_from(sorted(FAILURES)),

@@ -55,7 +55,7 @@ def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
         *("fastest", "cheapest", "highest-throughput", "most-headroom", "fewest-tool-errors"),
         *("sequence", "hedge", "race"),
         *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
-        *("commit-at", "on-failure"),
+        *("commit-at", "rescue", "on-failure"),
     }
     for kind, cls in KINDS.items():
         assert kebab(cls.__name__) == cls.kind() == kind
