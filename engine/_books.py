@@ -22,6 +22,7 @@ from engine._lessons import LessonBook
 from engine._load import LoadBook
 from engine._rests import RestBook
 from engine._scopes import ScopeBook
+from engine._tally import TallyBook
 from engine.config import Config, Provider
 from policies import Candidate, Facts, Need, Unlimited, View
 
@@ -51,6 +52,7 @@ class Books:
     lessons: LessonBook = attrs.field(factory=LessonBook)
     estimates: EstimateBook = attrs.field(factory=EstimateBook)
     counts: CountBook = attrs.field(factory=CountBook)
+    tally: TallyBook = attrs.field(factory=TallyBook)
 
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
@@ -73,6 +75,7 @@ class Books:
             self.lessons,
             self.estimates,
             self.counts,
+            self.tally,
         )
         for book in books:
             bus.add(book.fold)

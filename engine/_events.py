@@ -13,6 +13,7 @@ from typing import Literal
 
 import attrs
 
+from engine._bill import NO_BILL, NO_TOTALS, Bill, Totals
 from engine._failure import Failure
 from engine._size import Estimate
 from engine._stream import NO_USAGE, Usage
@@ -165,6 +166,8 @@ class AttemptEnded(EngineEvent):
     committed: bool = False
     by: str = ""
     usage: Usage = NO_USAGE
+    #: What it is charged for: tokens, reported or estimated, and their cost.
+    bill: Bill = NO_BILL
     estimate: Estimate | None = None
     #: As in `TryEnded`.
     key: int = -1
@@ -180,6 +183,8 @@ class RequestFinished(EngineEvent):
     elapsed_s: float = 0.0
     status: int | None = None
     detail: str = ""
+    #: The sum of its attempts' bills, all of them.
+    totals: Totals = NO_TOTALS
 
 
 @attrs.frozen(kw_only=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from engine._ledger import BYTES_PER_TOKEN
 from engine._stream import JSON, MESSAGE_STOP, Kind, MalformedEvent, StreamEvent, Usage, block_stop, error_event, event
 from policies import CommitPoint
 
@@ -61,6 +62,7 @@ class Relay:
         self._tool_bytes = 0
         self._broken_tool = False
         self._filling = False
+        self._made_bytes = 0  # of text, thinking and arguments that have come, shown or held
 
     @property
     def producing(self) -> bool:
@@ -73,6 +75,11 @@ class Relay:
     @property
     def usage(self) -> Usage:
         return Usage.of(*self._usage, estimated=self._estimated)
+
+    @property
+    def made(self) -> int:
+        """What has come of the answer, in tokens, by its bytes: for want of the provider's count."""
+        return -(-self._made_bytes // BYTES_PER_TOKEN)
 
     @property
     def committable(self) -> bool:
@@ -131,6 +138,7 @@ class Relay:
         out.append(item)
 
     def _deltas(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self._made_bytes += _text_bytes(item)
         self.content |= item.content
         out.append(item)
 
@@ -174,6 +182,7 @@ class Relay:
     def _hold(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self._tool.append(item)
         self._tool_bytes += item.size
+        self._made_bytes += _text_bytes(item)
         if self._tool_bytes > MAX_TOOL_BYTES:
             self.malformed = f"a tool call of more than {MAX_TOOL_BYTES >> 20} MiB"
             return
@@ -231,6 +240,17 @@ _HANDLERS = {
     Kind.ERROR: Relay._error,
     Kind.OTHER: Relay._other,
 }
+
+
+#: The bytes of a delta's frame around its text.
+_FRAME = len(event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}}).raw)
+
+
+def _text_bytes(item: StreamEvent) -> int:
+    """About how many bytes of text a run of deltas holds; nobody looks into it for that."""
+    if item.kind is not Kind.DELTAS:
+        return 0
+    return max(0, len(item.raw) - _FRAME * item.raw.count(b"\ndata:"))
 
 
 def _arguments(held: list[StreamEvent]) -> JSON | None:

@@ -304,5 +304,6 @@ class Router:
                 elapsed_s=now - race.request.accepted_at,
                 status=status,
                 detail=str(failure) if failure else "",
+                totals=self.books.tally.totals(race.request.id),
             )
         )

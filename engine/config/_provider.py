@@ -203,6 +203,14 @@ class Provider:
         known = self.models.get(id)
         return known if known is not None else Model(id=id, capabilities=Capabilities(context=self.settings.num_ctx))
 
+    def free(self, model: str) -> bool:
+        """Whether nobody is paid for this model: it says so, or no key is sent and no price is set.
+
+        A client's own credential that is passed on may well cost its owner something.
+        """
+        known = self.model(model)
+        return known.free or (known.price is None and (self.local or (self.keyless and self.auth == "none")))
+
     def whole(self, model: str) -> str:
         """The host's own id of a model that is named without its vendor; any other name as it is."""
         if not self.families or "/" in model:

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from engine._bill import NO_TOTALS, Totals
 from engine._events import (
     AnsweredLocally,
     AttemptEnded,
@@ -112,7 +113,16 @@ def _summary(record: Record) -> JSON:
         "elapsed_s": _rounded(finished.elapsed_s) if finished else None,
         "status": finished.status if finished else None,
         "detail": finished.detail if finished else "",
+        "spent": _spent(record).told(),
     }
+
+
+def _spent(record: Record) -> Totals:
+    """The request's totals; of one that is still running, what its ended attempts come to."""
+    if record.finished is not None:
+        return record.finished.totals
+    ended = (e for e in record.events if isinstance(e, AttemptEnded))
+    return sum((Totals.of(e.bill, chosen=e.committed) for e in ended), NO_TOTALS)
 
 
 def _plan(plan: Plan) -> JSON:
@@ -210,6 +220,7 @@ def _attempts(record: Record) -> list[JSON]:
                     "counts_against_health": event.counts,
                     "by": event.by,
                     "usage": attrs.asdict(event.usage),
+                    "bill": event.bill.told(),
                 }
     return list(rows.values())
 
