@@ -188,6 +188,41 @@ class RequestFinished(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class AffinityChanged(EngineEvent):
+    """A conversation is at home with another candidate from now on."""
+
+    session: str
+    agent: str
+    before: str
+    after: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class AffinityBroken(EngineEvent):
+    """A turn was answered away from its conversation's home, and what was expected of either place when it was planned.
+
+    `warm_tokens_lost` had to be read again; `usd` is what that cost more than at home, and `price_s` all of it in seconds.
+    """
+
+    session: str
+    agent: str
+    home: str
+    instead: str
+    reason: str
+    wait_here_s: float
+    wait_there_s: float
+    warm_tokens_lost: int
+    usd: float
+    price_s: float
+
+    @property
+    def saved_s(self) -> float:
+        """What the move has saved, in seconds, as far as was expected; below zero it has cost that much."""
+        return self.wait_here_s - self.wait_there_s - self.price_s
+
+
+@attrs.frozen(kw_only=True)
 class BreakerChanged(EngineEvent):
     candidate: Candidate
     before: str

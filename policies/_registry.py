@@ -19,6 +19,7 @@ from policies._outcome import CommitAt
 from policies._pace import Hedge, Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
+from policies._sticky import Sticky
 
 ENTRY_POINTS = "hedgerow.policies"
 
@@ -28,6 +29,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     UnlimitedScope,
     InOrder,
     LeastLoaded,
+    Sticky,
     Sequence,
     Hedge,
     Race,
@@ -58,7 +60,6 @@ PLANNED = frozenset(
         "highest-throughput",
         "most-headroom",
         "fewest-tool-errors",
-        "sticky",
         "retry",
         "rescue",
         "on-failure",
