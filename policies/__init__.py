@@ -54,6 +54,9 @@ from policies._select import SLOT_WAIT_S as SLOT_WAIT_S
 from policies._select import RequireCapability as RequireCapability
 from policies._select import SilentSkip as SilentSkip
 from policies._select import UnlimitedScope as UnlimitedScope
+from policies._sticky import Reckoning as Reckoning
+from policies._sticky import Sticky as Sticky
+from policies._sticky import expected_wait_s as expected_wait_s
 from policies._verdict import VERDICTS as VERDICTS
 from policies._verdict import Again as Again
 from policies._verdict import FailureKind as FailureKind

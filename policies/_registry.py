@@ -19,6 +19,7 @@ from policies._outcome import CommitAt, Rescue
 from policies._pace import Hedge, Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
+from policies._sticky import Sticky
 
 ENTRY_POINTS = "hedgerow.policies"
 
@@ -28,6 +29,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     UnlimitedScope,
     InOrder,
     LeastLoaded,
+    Sticky,
     Sequence,
     Hedge,
     Race,
@@ -59,7 +61,6 @@ PLANNED = frozenset(
         "highest-throughput",
         "most-headroom",
         "fewest-tool-errors",
-        "sticky",
         "retry",
         "on-failure",
     ]
