@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from engine._attempt import Attempt
+from engine._bill import Bill
 from engine._books import Books
 from engine._bus import EventBus, trace_of
 from engine._events import (
@@ -38,6 +39,7 @@ from engine._events import (
 )
 from engine._events import Ending as AttemptEnding
 from engine._failure import Failure
+from engine._ledger import Spent, billed
 from engine._lessons import Learned
 from engine._pacer import Launch, Over, Pacer, Pause, Wait
 from engine._ports import Busy, Fault, Gate, Permit, Reply, Transport
@@ -287,6 +289,7 @@ class Race:
                 committed=attempt.committed,
                 by=self.cause() if ending == "abandoned" else "",
                 usage=attempt.relay.usage,
+                bill=self._bill(attempt),
                 estimate=self.request.estimate,
                 key=attempt.key,
                 tool_calls=attempt.relay.calls.whole,
@@ -302,6 +305,21 @@ class Race:
         if attempt.scope.cancel_called:
             return "lost"
         return "failed" if attempt.failure is not None else "abandoned"
+
+    def _bill(self, attempt: Attempt) -> Bill:
+        """What the attempt is charged for: see the ledger's table."""
+        relay, candidate = attempt.relay, attempt.step.candidate
+        spent = Spent(
+            sent=attempt.sent,
+            started=relay.started,
+            counted=relay.stop_reason is not None,
+            failure=attempt.failure,
+            usage=relay.usage,
+            prompt=self.request_for(attempt.step).need.input_tokens,
+            answer=relay.made,
+        )
+        provider = self.config.providers[candidate.provider]
+        return billed(spent, provider.model(candidate.model).price, free=provider.free(candidate.model))
 
     def _verdict(self, attempt: Attempt, failure: Failure) -> Verdict:
         verdict = self.outcome.verdict(failure.kind)

@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 
 from engine._calls import Calls
-from engine._stream import JSON, Kind, MalformedEvent, StreamEvent, Usage
+from engine._ledger import BYTES_PER_TOKEN
+from engine._stream import JSON, Kind, MalformedEvent, StreamEvent, Usage, event
 from policies import CommitPoint
 
 #: A tool call is held in memory until it is whole. Claude Code's largest, a file written in one go, is far below this.
@@ -52,6 +53,7 @@ class Relay:
         self._tool_bytes = 0
         self._broken_tool = False
         self._filling = False
+        self._made_bytes = 0  # of text, thinking and arguments that have come, shown or held
 
     @property
     def producing(self) -> bool:
@@ -64,6 +66,11 @@ class Relay:
     @property
     def usage(self) -> Usage:
         return Usage.of(*self._usage, estimated=self._estimated)
+
+    @property
+    def made(self) -> int:
+        """What has come of the answer, in tokens, by its bytes: for want of the provider's count."""
+        return -(-self._made_bytes // BYTES_PER_TOKEN)
 
     @property
     def committable(self) -> bool:
@@ -121,6 +128,7 @@ class Relay:
         out.append(item)
 
     def _deltas(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self._made_bytes += _text_bytes(item)
         self.content |= item.content
         if not self.content and self._open is not None and self._open[1] == "tool_use":
             self.content = bool(_partial_json([item]))
@@ -167,6 +175,7 @@ class Relay:
     def _hold(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self._tool.append(item)
         self._tool_bytes += item.size
+        self._made_bytes += _text_bytes(item)
         if self._tool_bytes > MAX_TOOL_BYTES:
             self.malformed = f"a tool call of more than {MAX_TOOL_BYTES >> 20} MiB"
             return
@@ -203,6 +212,17 @@ _HANDLERS = {
     Kind.ERROR: Relay._error,
     Kind.OTHER: Relay._other,
 }
+
+
+#: The bytes of a delta's frame around its text.
+_FRAME = len(event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}}).raw)
+
+
+def _text_bytes(item: StreamEvent) -> int:
+    """About how many bytes of text a run of deltas holds; nobody looks into it for that."""
+    if item.kind is not Kind.DELTAS:
+        return 0
+    return max(0, len(item.raw) - _FRAME * item.raw.count(b"\ndata:"))
 
 
 def _arguments(held: list[StreamEvent]) -> JSON | None:

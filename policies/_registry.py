@@ -25,6 +25,7 @@ from policies._select import RequireCapability, SilentSkip, UnlimitedScope
 from policies._select_hours import During
 from policies._select_named import Except, Only
 from policies._select_spend import SpendCap
+from policies._sticky import Sticky
 
 ENTRY_POINTS = "hedgerow.policies"
 
@@ -47,6 +48,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     HighestThroughput,
     MostHeadroom,
     FewestToolErrors,
+    Sticky,
     Sequence,
     Hedge,
     Race,
@@ -64,7 +66,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
 KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
 
 #: Named by the design, not there yet.
-PLANNED = frozenset(["sticky", "retry"])
+PLANNED = frozenset(["retry"])
 
 
 def policy_class(kind: str) -> type[Policy]:

@@ -58,6 +58,7 @@ from policies import (
     Sequence,
     SilentSkip,
     SpendCap,
+    Sticky,
     UnlimitedScope,
     View,
     Weighted,
@@ -117,13 +118,13 @@ def facts() -> SearchStrategy[Facts]:
         "throughput": st.sampled_from([None, 0.5, 40.0, 90.0]),
         "tool_errors": st.sampled_from([None, 0.0, 0.01, 0.2, 1.0]),
         "spent_usd": st.sampled_from([(0.0, 0.0, 0.0), (0.5, 2.0, 30.0)]),
-        "warm_tokens": st.sampled_from([0, 1, 8_000]),
         "ramp": st.sampled_from([1.0, 1.0, 1.0, 0.5, 0.0]),
         "in_flight": st.integers(0, 3),
         "ttfc_s": st.sampled_from([None, 0.0, 0.5, 1.0, 2.0]) | st.floats(0, 60),
         "latency": st.sampled_from(LATENCIES),
         "headroom": st.sampled_from([0.0, 0.19, 0.2, 1.0]),
         "sticky": st.sampled_from([False, False, False, True]),
+        "warm_tokens": st.sampled_from([0, 0, 0, 4_000, 90_000]),
     }
     troubled = {
         "usable": st.sampled_from([True, True, True, False]),
@@ -164,6 +165,7 @@ def views(draw: st.DrawFn, chain: Seq[Candidate]) -> View:
         wall_s=draw(st.sampled_from([0.0, 1.7e9, 1.7e9 + 6 * 3600])),
         seed=draw(st.integers(0, 2**32)),
         turn=draw(st.integers(0, 7)),
+        affinity=draw(st.sampled_from(["", *(candidate.name for candidate in chain)])),
     )
 
 
@@ -216,6 +218,9 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     HighestThroughput: st.builds(HighestThroughput),
     MostHeadroom: st.builds(MostHeadroom),
     FewestToolErrors: st.builds(FewestToolErrors),
+    Sticky: st.builds(
+        Sticky, usd_per_hour=st.floats(0.01, 1000), reread_s=st.floats(0, 10), move_s=st.sampled_from([0.0, 3.0])
+    ),
     Sequence: st.builds(Sequence),
     Hedge: st.builds(
         Hedge,

@@ -34,6 +34,7 @@ from policies import (
     PolicyError,
     Sequence,
     SilentSkip,
+    Sticky,
     UnlimitedScope,
     arguments,
     effective,
@@ -43,7 +44,7 @@ from policies import (
 
 #: What a chain does that does not say what to do, and what the built-in one does.
 DEFAULT_POLICIES: tuple[Policy, ...] = (SilentSkip(), LeastLoaded(), Sequence())
-AUTO_POLICIES: tuple[Policy, ...] = (SilentSkip(), LeastLoaded(), Hedge())
+AUTO_POLICIES: tuple[Policy, ...] = (SilentSkip(), Sticky(), LeastLoaded(), Hedge())
 
 _NOBODY: Mapping[str, str | None] = MappingProxyType({})
 

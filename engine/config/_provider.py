@@ -70,6 +70,10 @@ class Timeouts:
 DEFAULT_TIMEOUTS = Timeouts(connect_s=8.0, write_s=10.0)
 
 
+#: Five minutes from the last use is what Anthropic states, and about what others do where they state nothing.
+CACHE_S = 300.0
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """What a configuration may say of a provider as a whole, and of one of its models instead."""
@@ -132,6 +136,8 @@ class Provider:
     unusable_because: str = ""
     models: Mapping[str, Model] = MappingProxyType({})
     default_model: str | None = None
+    #: How long the host keeps in its cache what it has read of a prompt, in seconds from when it was last asked for.
+    cache_s: float = CACHE_S
     #: The real Anthropic API, or a host that wants all of Claude Code's fields: headers and body go out as open lists.
     open_lists: bool = True
     #: Whether calls that a model writes into its text are taken for calls.
