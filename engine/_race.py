@@ -293,6 +293,8 @@ class Race:
                 estimate=self.request.estimate,
                 key=attempt.key,
                 part=attempt.part,
+                tool_calls=attempt.relay.calls.whole,
+                tool_errors=attempt.relay.calls.bad,
             )
         )
         self._wake.set()
@@ -320,7 +322,7 @@ class Race:
         return billed(spent, provider.model(candidate.model).price, free=provider.free(candidate.model))
 
     def _verdict(self, attempt: Attempt, failure: Failure) -> Verdict:
-        verdict = VERDICTS[failure.kind]
+        verdict = self.outcome.verdict(failure.kind)
         if verdict.rests == "key" and attempt.key < 0:
             # A keyless provider has no key to lose: the candidate is out for this request, and that is all.
             verdict = attrs.evolve(verdict, rests="nothing")
@@ -330,7 +332,7 @@ class Race:
         return verdict
 
     def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:
-        if verdict.next is Next.BIGGER:
+        if VERDICTS[failure.kind].next is Next.BIGGER:
             failure = attempt.failure = self._measured(attempt.step, failure)
         self.faults.append(Fault(candidate=attempt.step.candidate, failure=failure))
         if failure.kind is FailureKind.EMPTY and attempt.relay.finished and not attempt.part:
@@ -406,9 +408,10 @@ class Race:
 
     def relay(self) -> Relay:
         """What a try's answer goes through. The client of a continuation has seen content: no later point is waited for."""
+        tools = self.request.body.get("tools")
         if self._seen is not None:
-            return Relay()
-        return Relay(self.outcome.commit_at, live=self.outcome.rescue == "off")
+            return Relay(tools=tools)
+        return Relay(self.outcome.commit_at, live=self.outcome.rescue == "off", tools=tools)
 
     def splice(self) -> Splice | None:
         return None if self._seen is None else Splice(self._seen)
