@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import attrs
 
-from policies._facts import Facts, View
+from policies._facts import Candidate, Facts, View
 from policies._plan import Plan, Step
 from policies._policy import Phase, Policy
 
@@ -29,12 +29,19 @@ class InOrder(Policy):
 
     def apply(self, plan: Plan, view: View) -> Plan:
         def key(step: Step) -> int:
-            if not self.priority:
-                return plan.position(step.candidate)
-            names = {step.candidate.name, step.candidate.provider}
-            return next((rank for rank, group in enumerate(self.priority) if names & set(group)), len(self.priority))
+            return self._rank(step.candidate) if self.priority else plan.position(step.candidate)
 
         return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=key)))
+
+    def _rank(self, candidate: Candidate) -> int:
+        names = {candidate.name, candidate.provider}
+        return next((rank for rank, group in enumerate(self.priority) if names & set(group)), len(self.priority))
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        if not self.priority:
+            return f"line {plan.position(candidate) + 1} of the chain"
+        rank = self._rank(candidate)
+        return "in no group" if rank == len(self.priority) else f"group {rank + 1}"
 
 
 @attrs.frozen
@@ -48,13 +55,29 @@ class LeastLoaded(Policy):
     phase: ClassVar[Phase] = Phase.ORDER
 
     def apply(self, plan: Plan, view: View) -> Plan:
-        measured = [s for s in (view.of(step.candidate).ttfc_s for step in plan.steps) if s is not None]
-        usual_s = median_low(measured) if measured else 1.0
+        usual_s = _usual_s(plan, view)
 
         def key(step: Step) -> tuple[bool, float]:
             facts: Facts = view.of(step.candidate)
             ttfc_s = usual_s if facts.ttfc_s is None else facts.ttfc_s
-            low = facts.headroom < LOW_HEADROOM and step.candidate.provider not in plan.lifted
-            return low, (facts.in_flight + 1) * ttfc_s
+            return _is_low(step.candidate, plan, view), (facts.in_flight + 1) * ttfc_s
 
         return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=key)))
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        facts = view.of(candidate)
+        ttfc_s = _usual_s(plan, view) if facts.ttfc_s is None else facts.ttfc_s
+        guess = " (never measured: the middle of the others)" if facts.ttfc_s is None else ""
+        low = f"; {facts.headroom:.0%} of its window left" if _is_low(candidate, plan, view) else ""
+        return f"({facts.in_flight} in flight + 1) x {ttfc_s:.3g} s{guess}{low}"
+
+
+def _usual_s(plan: Plan, view: View) -> float:
+    """What is taken for the time of a candidate that was never measured: the middle of the others', else 1 s."""
+    measured = [s for s in (view.of(step.candidate).ttfc_s for step in plan.steps) if s is not None]
+    return median_low(measured) if measured else 1.0
+
+
+def _is_low(candidate: Candidate, plan: Plan, view: View) -> bool:
+    """Whether its rate window is nearly spent, and counts in this chain."""
+    return view.of(candidate).headroom < LOW_HEADROOM and candidate.provider not in plan.lifted

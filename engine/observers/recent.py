@@ -28,6 +28,7 @@ from engine._events import (
     TryStarted,
 )
 from engine._stream import JSON
+from engine.observers._verdicts import verdicts
 from policies import Facts, Plan, Skip, View
 
 #: Requests kept. One with its plan and view takes a few kilobytes.
@@ -84,6 +85,7 @@ class Recent:
         if record.planned is not None:
             told["plan"] = _plan(record.planned.plan)
             told["view"] = _view(record.planned.view)
+            told.update(verdicts(record.planned))
         told["skipped_at_launch"] = [_skip(e.skip) for e in record.events if isinstance(e, CandidateSkipped)]
         denied = [e for e in record.events if isinstance(e, HedgeDenied)]
         told["hedges_denied"] = [{"candidate": str(e.candidate), "reason": e.reason} for e in denied]
