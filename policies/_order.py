@@ -67,7 +67,7 @@ class LeastLoaded(Policy):
     def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
         facts = view.of(candidate)
         ttfc_s = _usual_s(plan, view) if facts.ttfc_s is None else facts.ttfc_s
-        guess = " (never measured: the middle of the others)" if facts.ttfc_s is None else ""
+        guess = " (not measured yet)" if facts.ttfc_s is None else ""
         low = f"; {facts.headroom:.0%} of its window left" if _is_low(candidate, plan, view) else ""
         return f"({facts.in_flight} in flight + 1) x {ttfc_s:.3g} s{guess}{low}"
 

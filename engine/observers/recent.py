@@ -83,9 +83,7 @@ class Recent:
         if record.local is not None:
             told["local_answer"] = record.local.probe
         if record.planned is not None:
-            told["plan"] = _plan(record.planned.plan)
-            told["view"] = _view(record.planned.view)
-            told.update(verdicts(record.planned))
+            told |= decided(record.planned)
         told["skipped_at_launch"] = [_skip(e.skip) for e in record.events if isinstance(e, CandidateSkipped)]
         denied = [e for e in record.events if isinstance(e, HedgeDenied)]
         told["hedges_denied"] = [{"candidate": str(e.candidate), "reason": e.reason} for e in denied]
@@ -115,6 +113,11 @@ def _summary(record: Record) -> JSON:
         "status": finished.status if finished else None,
         "detail": finished.detail if finished else "",
     }
+
+
+def decided(made: PlanMade) -> JSON:
+    """A plan, the view it was decided on, and what each policy said of each candidate."""
+    return {"plan": _plan(made.plan), "view": _view(made.view), **verdicts(made)}
 
 
 def _plan(plan: Plan) -> JSON:

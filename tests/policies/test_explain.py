@@ -131,7 +131,7 @@ def test_an_order_says_from_where_to_where_and_why() -> None:
     assert [(r.what, r.before, r.place, r.says) for r in told.rulings] == [
         ("moved", 1, 2, "(1 in flight + 1) x 2 s"),
         ("moved", 2, 3, "(0 in flight + 1) x 0.5 s; 10% of its window left"),
-        ("moved", 3, 1, "(0 in flight + 1) x 0.5 s (never measured: the middle of the others)"),
+        ("moved", 3, 1, "(0 in flight + 1) x 0.5 s (not measured yet)"),
     ]
 
 
