@@ -120,7 +120,7 @@ class Books:
             price=model.price,
             in_flight=self.load.in_flight(candidate.name),
             ttfc_s=self.load.ttfc_s(candidate.name, at),
-            latency=self.latency.latency(candidate.name, need.input_tokens),
+            latency=self.latency.latency(candidate.name, need.input_tokens, at),
             breaker=breaker,
             breaker_wait_s=breaker_wait_s,
             block_wait_s=block_wait_s,

@@ -38,7 +38,7 @@ from engine._events import (
 from engine._events import Ending as AttemptEnding
 from engine._failure import Failure
 from engine._lessons import Learned
-from engine._pacer import Launch, Over, Pacer, Pause, Wait
+from engine._pacer import Deny, Launch, Over, Pacer, Pause, Wait
 from engine._ports import Busy, Fault, Gate, Permit, Reply, Transport
 from engine._relay import Relay
 from engine._request import Request
@@ -47,7 +47,6 @@ from engine.config import Config, Provider
 from policies import (
     VERDICTS,
     Candidate,
-    Charge,
     FailureKind,
     Limits,
     Next,
@@ -57,6 +56,8 @@ from policies import (
     Step,
     Unlimited,
     Verdict,
+    no_room_at,
+    no_room_in,
 )
 
 
@@ -90,12 +91,6 @@ class Race:
     _wake: trio.Event = attrs.field(factory=trio.Event)
     _nursery: trio.Nursery | None = None
 
-    def __attrs_post_init__(self) -> None:
-        # A hedge to somebody who costs money needs leave. What the plan skipped has no charge of its own that says so,
-        # so its other steps are asked.
-        if not any(step.charge is Charge.BUDGET and self._costs(step.candidate) for step in self.plan.steps):
-            self.pacer.only_after_failures(self._costs)
-
     async def run(self) -> None:
         """Race until there is a winner and it has ended, or nobody is left. Losers' clean-up is awaited too."""
         async with trio.open_nursery() as self._nursery:
@@ -104,6 +99,8 @@ class Race:
                 match self.pacer.decide(now):
                     case Launch() as launch:
                         await self._launch(launch)
+                    case Deny(step, reason, anybody):
+                        self._deny(step, reason, now, anybody=anybody)
                     case Pause(until):
                         self._wake = trio.Event()
                         with trio.move_on_at(until):
@@ -128,14 +125,8 @@ class Race:
 
     async def _launch(self, launch: Launch) -> None:
         step, now = launch.step, trio.current_time()
-        if launch.charged and not self.books.budget.withdraw(self.chain, now):
-            self.pacer.denied()
-            reason = "the chain's hedge budget is spent"
-            self.emit(
-                HedgeDenied(
-                    at=now, request_id=self.request.id, chain=self.chain, candidate=step.candidate, reason=reason
-                )
-            )
+        if launch.charged and (denial := self._unwelcome(step, now)) is not None:
+            self._deny(step, denial.reason, now, anybody=denial.anybody)
             return
         permit = await self.gate.acquire(step, len(self.provider(step).keys), self.request.session)
         now = trio.current_time()
@@ -183,6 +174,25 @@ class Race:
             )
         )
         self._nursery.start_soon(self._attempt, attempt, permit)
+
+    def _unwelcome(self, step: Step, now: float) -> Deny | None:
+        """Why this hedge, which is due, should not be sent just now; None where it may, and then it is paid for."""
+        view = self.books.view(
+            self.config, self.plan.chain, self.request.need, at=now, wall_s=0.0, seed=self.request.id, chain=self.chain
+        )
+        if busy := no_room_in(self.plan.chain, view):
+            return Deny(step, busy, anybody=False)
+        if busy := no_room_at(step.candidate, view):
+            return Deny(step, busy)
+        if not self.books.budget.withdraw(self.chain, now):
+            return Deny(step, "the chain's hedge budget is spent", anybody=False)
+        return None
+
+    def _deny(self, step: Step, reason: str, now: float, *, anybody: bool) -> None:
+        self.pacer.denied(step if anybody else None)
+        self.emit(
+            HedgeDenied(at=now, request_id=self.request.id, chain=self.chain, candidate=step.candidate, reason=reason)
+        )
 
     def _refund(self, launch: Launch) -> None:
         if launch.charged:
@@ -309,10 +319,6 @@ class Race:
         """The prompt as estimated, and the largest window of the chain's candidates, in tokens."""
         windows = [self._window_of(candidate) or 0 for candidate in self.plan.chain]
         return self.request.need.input_tokens, max(windows, default=0)
-
-    def _costs(self, candidate: Candidate) -> bool:
-        price = self.config.providers[candidate.provider].model(candidate.model).price
-        return price is not None and (price.input > 0 or price.output > 0)
 
     def _window(self, step: Step) -> int | None:
         return self._window_of(step.candidate)

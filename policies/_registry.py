@@ -13,10 +13,11 @@ import inspect
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
+from policies._hedge import Hedge
 from policies._limit import Deadline, FirstContentTimeout, IdleTimeout, MaxAttempts, MaxInFlight, MaxWait
 from policies._order import InOrder, LeastLoaded
 from policies._outcome import CommitAt
-from policies._pace import Hedge, Race, Sequence
+from policies._pace import Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
 
