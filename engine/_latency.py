@@ -38,7 +38,7 @@ class LatencyBook:
         """What is known at `at` of prompts of this size; None where nothing is, of any size."""
         own = size_class(tokens)
         row = self._rows.get((candidate, own))
-        samples = int(row.samples(at)) if row else 0
+        samples = round(row.samples(at)) if row else 0
         if row and samples >= COLD_SAMPLES:
             return Latency(samples=samples, at=row.quantiles())
         smaller = self._nearest(candidate, range(own - 1, -1, -1), at)

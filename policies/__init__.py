@@ -20,6 +20,7 @@ from policies._limit import MaxWait as MaxWait
 from policies._order import InOrder as InOrder
 from policies._order import LeastLoaded as LeastLoaded
 from policies._outcome import CommitAt as CommitAt
+from policies._outcome import Rescue as Rescue
 from policies._own import NoFallback as NoFallback
 from policies._own import NoHedge as NoHedge
 from policies._pace import Race as Race
@@ -29,6 +30,7 @@ from policies._plan import CommitPoint as CommitPoint
 from policies._plan import Limits as Limits
 from policies._plan import Outcome as Outcome
 from policies._plan import Plan as Plan
+from policies._plan import RescueMode as RescueMode
 from policies._plan import Skip as Skip
 from policies._plan import Step as Step
 from policies._policy import JSON_DEADLINE_S as JSON_DEADLINE_S

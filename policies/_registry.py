@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from policies._hedge import Hedge
 from policies._limit import Deadline, FirstContentTimeout, IdleTimeout, MaxAttempts, MaxInFlight, MaxWait
 from policies._order import InOrder, LeastLoaded
-from policies._outcome import CommitAt
+from policies._outcome import CommitAt, Rescue
 from policies._pace import Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
@@ -39,6 +39,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     FirstContentTimeout,
     IdleTimeout,
     CommitAt,
+    Rescue,
 )
 
 KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
@@ -61,7 +62,6 @@ PLANNED = frozenset(
         "fewest-tool-errors",
         "sticky",
         "retry",
-        "rescue",
         "on-failure",
     ]
 )

@@ -40,6 +40,8 @@ from policies import (
     Price,
     Race,
     RequireCapability,
+    Rescue,
+    RescueMode,
     Sequence,
     SilentSkip,
     UnlimitedScope,
@@ -186,6 +188,7 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     FirstContentTimeout: st.builds(FirstContentTimeout, s=durations, fallback_s=_maybe(durations)),
     IdleTimeout: st.builds(IdleTimeout, s=durations),
     CommitAt: st.builds(CommitAt, at=st.sampled_from(get_args(CommitPoint))),
+    Rescue: st.builds(Rescue, mode=st.sampled_from(get_args(RescueMode))),
 }
 
 

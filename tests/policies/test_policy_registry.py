@@ -54,7 +54,7 @@ def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
         *("in-order", "least-loaded"),
         *("sequence", "hedge", "race"),
         *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
-        "commit-at",
+        *("commit-at", "rescue"),
     }
     for kind, cls in KINDS.items():
         assert kebab(cls.__name__) == cls.kind() == kind
