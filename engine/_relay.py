@@ -37,8 +37,8 @@ class Relay:
 
     def __init__(self, commit_at: CommitPoint = "content", *, live: bool = False, tools: Any = None) -> None:
         self._commit_at = commit_at
-        self.calls = Calls(tools)
         self._live = live  # tool calls are shown as they come
+        self.calls = Calls(tools)
         self.started = False
         self.content = False
         self.finished = False

@@ -13,13 +13,15 @@ import inspect
 from collections.abc import Callable
 from importlib.metadata import Distribution, EntryPoint, distributions
 
+from policies._hedge import Hedge
 from policies._limit import Deadline, FirstContentTimeout, IdleTimeout, MaxAttempts, MaxInFlight, MaxWait
 from policies._on_failure import OnFailure
 from policies._order import InOrder, LeastLoaded
 from policies._order_draws import PowerOfTwo, Random, RoundRobin, Weighted
 from policies._order_measured import Cheapest, Fastest, FewestToolErrors, HighestThroughput, MostHeadroom
 from policies._outcome import CommitAt, Rescue
-from policies._pace import Hedge, Race, Sequence
+from policies._own import NoFallback, NoHedge
+from policies._pace import Race, Sequence
 from policies._policy import Phase, Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
 from policies._select_hours import During
@@ -39,6 +41,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     UnlimitedScope,
     InOrder,
     LeastLoaded,
+    Sticky,
     PowerOfTwo,
     RoundRobin,
     Weighted,
@@ -48,7 +51,6 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     HighestThroughput,
     MostHeadroom,
     FewestToolErrors,
-    Sticky,
     Sequence,
     Hedge,
     Race,
@@ -64,6 +66,9 @@ _BUILT_IN: tuple[type[Policy], ...] = (
 )
 
 KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
+
+#: What a request says for itself, and no file can: found by name only to read a stored plan again.
+OWN: dict[str, type[Policy]] = {policy.kind(): policy for policy in (NoFallback, NoHedge)}
 
 #: Named by the design, not there yet.
 PLANNED = frozenset(["retry"])
@@ -112,6 +117,13 @@ def _offers() -> tuple[list[EntryPoint], list[str]]:
 def _folder(distribution: Distribution) -> str:
     """What a damaged distribution is called: its directory, without where that is."""
     return str(getattr(distribution, "_path", "an unknown distribution")).replace("\\", "/").rpartition("/")[2]
+
+
+def found_as(policy: type[Policy]) -> str:
+    """The name by which `policy_class` finds this class again: `module:Class` for one that is not ours."""
+    kind = policy.kind()
+    ours = KINDS.get(kind) or OWN.get(kind)
+    return kind if ours is policy else f"{policy.__module__}:{policy.__qualname__}"
 
 
 def _loaded(kind: str, load: Callable[[], object]) -> type[Policy]:

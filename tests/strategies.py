@@ -106,6 +106,7 @@ LATENCIES = (
     Latency(samples=30, at=(0.01, 0.02, 0.03, 0.04, 0.05, 0.06)),
     Latency(samples=900, at=(1.25, 1.5, 2.5, 2.75, 4.0, 9.5)),
     Latency(samples=30, at=(9.0, 20.0, 40.0, 60.0, 90.0, 120.0)),
+    Latency(samples=3, at=(1.0,) * 6, smaller=(5.0,) * 6, larger=(1.5,) * 6),
 )
 
 
@@ -159,13 +160,14 @@ def views(draw: st.DrawFn, chain: Seq[Candidate]) -> View:
     pool = draw(st.lists(facts(), min_size=1, max_size=3))
     of_each = draw(st.lists(st.sampled_from([None, *pool]), min_size=len(chain), max_size=len(chain)))
     known = {candidate.name: fact for candidate, fact in zip(chain, of_each, strict=True) if fact is not None}
+    home = draw(st.sampled_from(["", *(candidate.name for candidate in chain)]))
     return View(
         need=draw(needs()),
         facts=known,
         wall_s=draw(st.sampled_from([0.0, 1.7e9, 1.7e9 + 6 * 3600])),
         seed=draw(st.integers(0, 2**32)),
         turn=draw(st.integers(0, 7)),
-        affinity=draw(st.sampled_from(["", *(candidate.name for candidate in chain)])),
+        affinity=home,
     )
 
 
@@ -209,6 +211,9 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     ),
     InOrder: st.builds(InOrder, priority=_groups),
     LeastLoaded: st.builds(LeastLoaded),
+    Sticky: st.builds(
+        Sticky, usd_per_hour=st.floats(0.01, 1000), reread_s=st.floats(0, 10), move_s=st.sampled_from([0.0, 3.0])
+    ),
     PowerOfTwo: st.builds(PowerOfTwo),
     RoundRobin: st.builds(RoundRobin),
     Weighted: st.builds(Weighted, weights=st.dictionaries(_names, st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=1)),
@@ -218,15 +223,18 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     HighestThroughput: st.builds(HighestThroughput),
     MostHeadroom: st.builds(MostHeadroom),
     FewestToolErrors: st.builds(FewestToolErrors),
-    Sticky: st.builds(
-        Sticky, usd_per_hour=st.floats(0.01, 1000), reread_s=st.floats(0, 10), move_s=st.sampled_from([0.0, 3.0])
-    ),
     Sequence: st.builds(Sequence),
     Hedge: st.builds(
         Hedge,
         after_s=_maybe(st.floats(0.001, 60)),
         after=st.sampled_from([f"p{q}" for q in QUANTILES]),
         at_least=st.sampled_from(["1x-median", "1.5x-median", "2x-median", "10x-median"]),
+        at_most=st.sampled_from(["1x-median", "4x-median", "10x-median"]),
+        floor_s=st.sampled_from([0.01, 0.3]),
+        ceiling_s=st.sampled_from([0.3, 15.0]),
+        cold_s=st.sampled_from([0.1, 4.0, 30.0]),
+        second_usd=st.sampled_from([None, 0.001, 1.0]),
+        warm=st.sampled_from(["hedge", "wait"]),
         extra_load=st.floats(0.001, 1),
         paid=st.booleans(),
     ),

@@ -39,12 +39,13 @@ from tests.strategies import BY_CLASS, Situation, chains, plans, policies, situa
 
 ROOT = Path(__file__).parents[2]
 
-#: What a policy of each phase may touch. Pace may also raise a limit: a race needs room.
+#: What a policy of each phase may touch. Pace may also raise a limit, since a race needs room, and writes on a skip whether
+#: who comes back later may be a hedge.
 TOUCHES = {
     Phase.LIFT: {"lifted"},
     Phase.SELECT: {"steps", "skipped"},
     Phase.ORDER: {"steps"},
-    Phase.PACE: {"steps", "limits"},
+    Phase.PACE: {"steps", "limits", "skipped"},
     Phase.LIMITS: {"limits"},
     Phase.OUTCOME: {"outcome"},
 }
@@ -136,6 +137,7 @@ def test_order_is_stable(turn: Turn) -> None:
     Bare in-order, turns and lots tell everybody apart; and so does the lot by which a returning candidate gets its share.
     """
     named = {name for group in getattr(turn.policy, "priority", ()) for name in group}
+    named |= {turn.view.affinity} if isinstance(turn.policy, KINDS["sticky"]) else set()
     if turn.policy == KINDS["in-order"]() or turn.policy.kind() in (
         "round-robin",
         "weighted",
@@ -143,7 +145,6 @@ def test_order_is_stable(turn: Turn) -> None:
         "power-of-two",
     ):
         return
-    named |= {turn.view.affinity} if isinstance(turn.policy, KINDS["sticky"]) else set()
     before = [s.candidate for s in turn.plan.steps]
     after = [s.candidate for s in turn.after.steps]
     for first, second in combinations(before, 2):
