@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine._names import resolve
 from engine.config import Config, ConfigError, load
-from policies import Policy, Weighted, to_toml
+from policies import Policy, View, Weighted, compose, to_toml
 from tests.engine.catalogues import small
 
 CATALOGUE = small()
@@ -151,3 +152,21 @@ def test_two_rows_for_one_failure_are_a_mistake_of_the_chain() -> None:
         "c.toml:3: chains.c.policies: 'on-failure' and 'on-failure' exclude each other: "
         "a chain has at most one row for 'connect'"
     )
+
+
+def test_a_model_that_a_client_names_itself_is_bound_by_the_names_of_its_chain() -> None:
+    """It runs as a chain of one with the policies of the route that takes the name: `except` says never."""
+    text = """
+[chains.c]
+candidates = ["paid/x", "free/y"]
+policies = [{ kind = "except", names = ["free"] }]
+
+[[routes]]
+match = "*"
+chain = "c"
+"""
+    config = load(text, file="c.toml", catalogue=CATALOGUE, environ={})
+    found = resolve(config, "free/other")
+    assert [c.name for c in found.candidates] == ["free/other"]
+    plan = compose(found.chain.policies, found.candidates, View())
+    assert [(skip.by, skip.reason) for skip in plan.skipped] == [("except", "excepted by name")]
