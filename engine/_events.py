@@ -60,6 +60,13 @@ class AnsweredLocally(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class RequestShared(EngineEvent):
+    """An identical request, `leader`, was under way: this one hears its answer, and asks nobody."""
+
+    leader: str
+
+
+@attrs.frozen(kw_only=True)
 class CandidateSkipped(EngineEvent):
     """A step found busy at the moment of its launch. The plan's own skips are in `PlanMade`."""
 
@@ -74,6 +81,8 @@ class AttemptStarted(EngineEvent):
     hedge: bool = False
     #: Started beside a running attempt at all.
     beside: bool = False
+    #: Which part of the message it is to write: 0 for all of it, n for the rest after the nth break.
+    part: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -171,6 +180,27 @@ class AttemptEnded(EngineEvent):
     estimate: Estimate | None = None
     #: As in `TryEnded`.
     key: int = -1
+    #: As in `AttemptStarted`.
+    part: int = 0
+    #: Tool calls that came whole, and how many of them no client could run; see `_calls`.
+    tool_calls: int = 0
+    tool_errors: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Rescued(EngineEvent):
+    """`attempt` broke after the client had seen `shown_chars` of its text; the committed attempt `by_attempt` goes on.
+
+    `state` is `text open` or `text finished`, `part` the number of the part that is written now, from 1.
+    """
+
+    attempt: int
+    candidate: Candidate
+    by_attempt: int
+    by: Candidate
+    part: int
+    shown_chars: int
+    state: str
 
 
 @attrs.frozen(kw_only=True)

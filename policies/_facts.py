@@ -108,6 +108,8 @@ class Facts:
     unusable_because: str = ""
     capabilities: Capabilities = Capabilities()
     price: Price | None = None
+    #: Nothing is to be paid: a free model, or a provider that takes no key and so sends no bill.
+    free: bool = False
     in_flight: int = 0
     ttfc_s: float | None = None
     latency: Latency | None = None

@@ -14,11 +14,17 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from policies._limit import Deadline, FirstContentTimeout, IdleTimeout, MaxAttempts, MaxInFlight, MaxWait
+from policies._on_failure import OnFailure
 from policies._order import InOrder, LeastLoaded
-from policies._outcome import CommitAt
+from policies._order_draws import PowerOfTwo, Random, RoundRobin, Weighted
+from policies._order_measured import Cheapest, Fastest, FewestToolErrors, HighestThroughput, MostHeadroom
+from policies._outcome import CommitAt, Rescue
 from policies._pace import Hedge, Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
+from policies._select_hours import During
+from policies._select_named import Except, Only
+from policies._select_spend import SpendCap
 from policies._sticky import Sticky
 
 ENTRY_POINTS = "hedgerow.policies"
@@ -26,10 +32,23 @@ ENTRY_POINTS = "hedgerow.policies"
 _BUILT_IN: tuple[type[Policy], ...] = (
     SilentSkip,
     RequireCapability,
+    Only,
+    Except,
+    During,
+    SpendCap,
     UnlimitedScope,
     InOrder,
     LeastLoaded,
     Sticky,
+    PowerOfTwo,
+    RoundRobin,
+    Weighted,
+    Random,
+    Fastest,
+    Cheapest,
+    HighestThroughput,
+    MostHeadroom,
+    FewestToolErrors,
     Sequence,
     Hedge,
     Race,
@@ -40,31 +59,14 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     FirstContentTimeout,
     IdleTimeout,
     CommitAt,
+    Rescue,
+    OnFailure,
 )
 
 KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
 
 #: Named by the design, not there yet.
-PLANNED = frozenset(
-    [
-        "only",
-        "except",
-        "during",
-        "spend-cap",
-        "power-of-two",
-        "round-robin",
-        "weighted",
-        "random",
-        "fastest",
-        "cheapest",
-        "highest-throughput",
-        "most-headroom",
-        "fewest-tool-errors",
-        "retry",
-        "rescue",
-        "on-failure",
-    ]
-)
+PLANNED = frozenset(["retry"])
 
 
 def policy_class(kind: str) -> type[Policy]:

@@ -63,7 +63,7 @@ SERVER = [
     (
         "[server]\nbnd = 1",
         "c.toml:2: server.bnd: unknown key (did you mean 'bind'?); available: bind, auth_token_env, insecure, max_body_mb, "
-        "body_s, drain_s, write_s",
+        "body_s, drain_s, write_s, duplicates",
     ),
     (
         "[server]\nbind = 8082",
@@ -257,10 +257,6 @@ CHAINS = [
         chain('"least-lodaed"'),
         "c.toml:4: chains.c.policies[0]: unknown policy 'least-lodaed' (did you mean 'least-loaded'?); "
         f"available: {POLICIES}",
-    ),
-    (
-        chain('"spend-cap"'),
-        f"c.toml:4: chains.c.policies[0]: policy 'spend-cap' is not available in this version; available: {POLICIES}",
     ),
     (chain("{}"), "c.toml:4: chains.c.policies[0]: kind is missing: the name of the policy"),
     (chain("{ kind = 1 }"), "c.toml:4: chains.c.policies[0]: expected the name of a policy, got 1"),

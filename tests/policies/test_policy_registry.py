@@ -50,11 +50,12 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
     """The names that the design lists, and no others."""
     assert set(KINDS) == {
-        *("silent-skip", "require-capability", "unlimited-scope"),
-        *("in-order", "least-loaded", "sticky"),
+        *("silent-skip", "require-capability", "unlimited-scope", "only", "except", "during", "spend-cap"),
+        *("in-order", "least-loaded", "power-of-two", "round-robin", "weighted", "random"),
+        *("fastest", "cheapest", "highest-throughput", "most-headroom", "fewest-tool-errors", "sticky"),
         *("sequence", "hedge", "race"),
         *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
-        "commit-at",
+        *("commit-at", "rescue", "on-failure"),
     }
     for kind, cls in KINDS.items():
         assert kebab(cls.__name__) == cls.kind() == kind
