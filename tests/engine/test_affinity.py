@@ -14,7 +14,7 @@ from engine._bill import Bill
 from engine._events import AffinityChanged, CandidateSkipped, EngineEvent, PlanMade, RequestFinished
 from engine._kept import KEPT
 from engine._stream import Usage
-from policies import Candidate, Facts, FailureKind, SilentSkip, Skip, View, compose
+from policies import Candidate, Facts, FailureKind, Policy, SilentSkip, Skip, Sticky, View, compose
 from tests.engine.said import A, B, accepted, failed, lost, won
 
 C = Candidate("c", "m")
@@ -28,6 +28,7 @@ class Told:
 
     book: AffinityBook = attrs.field(factory=AffinityBook)
     at: float = 0.0
+    policies: tuple[Policy, ...] = (Sticky(),)
     said: list[EngineEvent] = attrs.field(factory=list)
     _number: int = 0
 
@@ -51,7 +52,7 @@ class Told:
         plan = compose((SilentSkip(),), (A, B, C), view)
         events: list[Any] = [
             accepted(self.at, session=session, agent=agent),
-            PlanMade(at=self.at, chain="c", plan=plan, view=view),
+            PlanMade(at=self.at, chain="c", plan=plan, view=view, policies=self.policies),
             *before,
         ]
         if winner is not None:
@@ -207,11 +208,31 @@ def test_a_host_that_never_reads_from_its_cache_is_not_believed_to_have_one() ->
 
 
 def test_a_conversation_that_was_cut_short_proves_nothing_against_a_cache() -> None:
-    """After a compaction the beginning is another one."""
+    """After a compaction the beginning is another one, and what is read of it says nothing of the one before."""
     it = Told()
-    for prompt in (30_000, 5_000, 30_000, 5_000, 4_000, 3_000):
+    for prompt in (30_000, 20_000, 18_000, 17_000, 16_000, 15_000):
         it.turn(A, prompt=prompt)
-    assert it.warm(A) == 3_100
+    assert it.warm(A) == 15_100
+
+
+def test_a_question_on_the_side_does_not_make_a_conversation_short() -> None:
+    """Of less than half the length; when the longer beginning would be forgotten, the shorter one counts."""
+    it = Told()
+    it.turn(A, prompt=30_000)
+    it.turn(A, prompt=2_000)
+    assert it.warm(A) == 30_100
+    it.at += LIFE_S
+    it.turn(A, prompt=2_000)
+    assert it.warm(A) == 2_100
+
+
+def test_nobody_hears_of_homes_where_no_policy_keeps_to_them() -> None:
+    """They are kept all the same: a chain may be told to from one request to the next."""
+    it = Told(policies=())
+    it.turn(A)
+    it.turn(B)
+    it.turn(B)
+    assert (it.home, it.said) == ("b", [])
 
 
 turns = st.tuples(
