@@ -1,5 +1,10 @@
 """Small frozen values that decide where a request goes. They know nothing of HTTP, Trio or TOML."""
 
+from policies._explain import Change as Change
+from policies._explain import Explanation as Explanation
+from policies._explain import Ruling as Ruling
+from policies._explain import Stage as Stage
+from policies._explain import explain as explain
 from policies._facts import QUANTILES as QUANTILES
 from policies._facts import BreakerState as BreakerState
 from policies._facts import Candidate as Candidate
@@ -9,6 +14,8 @@ from policies._facts import Latency as Latency
 from policies._facts import Need as Need
 from policies._facts import Price as Price
 from policies._facts import View as View
+from policies._hedge import COLD_SAMPLES as COLD_SAMPLES
+from policies._hedge import Hedge as Hedge
 from policies._limit import Deadline as Deadline
 from policies._limit import FirstContentTimeout as FirstContentTimeout
 from policies._limit import IdleTimeout as IdleTimeout
@@ -39,7 +46,6 @@ from policies._outcome import CommitAt as CommitAt
 from policies._outcome import Rescue as Rescue
 from policies._own import NoFallback as NoFallback
 from policies._own import NoHedge as NoHedge
-from policies._pace import Hedge as Hedge
 from policies._pace import Race as Race
 from policies._pace import Sequence as Sequence
 from policies._plan import Charge as Charge
@@ -50,7 +56,11 @@ from policies._plan import Plan as Plan
 from policies._plan import RescueMode as RescueMode
 from policies._plan import Skip as Skip
 from policies._plan import Step as Step
+from policies._policy import HELD as HELD
 from policies._policy import JSON_DEADLINE_S as JSON_DEADLINE_S
+from policies._policy import LIMITS as LIMITS
+from policies._policy import UNCONFIGURED as UNCONFIGURED
+from policies._policy import Note as Note
 from policies._policy import Phase as Phase
 from policies._policy import Policy as Policy
 from policies._policy import PolicyError as PolicyError
@@ -60,8 +70,12 @@ from policies._policy import effective as effective
 from policies._policy import kebab as kebab
 from policies._policy import to_toml as to_toml
 from policies._registry import KINDS as KINDS
+from policies._registry import OWN as OWN
 from policies._registry import PLANNED as PLANNED
+from policies._registry import found_as as found_as
 from policies._registry import policy_class as policy_class
+from policies._room import no_room_at as no_room_at
+from policies._room import no_room_in as no_room_in
 from policies._scope import SCOPES as SCOPES
 from policies._scope import Breaker as Breaker
 from policies._scope import Concurrency as Concurrency

@@ -75,13 +75,18 @@ def expected_wait_s(plan: Plan, view: View) -> Callable[[Step], float]:
 
 def to_first_content_s(plan: Plan, view: View) -> Callable[[Step], float]:
     """Peak-EWMA of time to first content over `ramp`. A candidate never measured has the lower median of the others."""
-    usual_s = _usual([view.of(step.candidate).ttfc_s for step in plan.steps], otherwise=1.0)
+    usual_s = usual_ttfc_s(plan, view)
 
     def seconds(step: Step) -> float:
         facts = view.of(step.candidate)
         return (usual_s if facts.ttfc_s is None else facts.ttfc_s) / ramp(facts)
 
     return seconds
+
+
+def usual_ttfc_s(plan: Plan, view: View) -> float:
+    """What is taken for the time of a candidate that was never measured: the lower median of the others', else 1 s."""
+    return _usual([view.of(step.candidate).ttfc_s for step in plan.steps], otherwise=1.0)
 
 
 def usual_throughput(plan: Plan, view: View) -> float:
@@ -104,13 +109,19 @@ class InOrder(Order):
     priority: tuple[tuple[str, ...], ...] = attrs.field(default=(), metadata=CANDIDATES)
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
-        def rank(step: Step) -> int:
-            if not self.priority:
-                return plan.position(step.candidate)
-            ranks = (rank for rank, group in enumerate(self.priority) if any_matches(group, step.candidate))
-            return next(ranks, len(self.priority))
+        if not self.priority:
+            return lambda step: plan.position(step.candidate)
+        return lambda step: self._rank(step.candidate)
 
-        return rank
+    def _rank(self, candidate: Candidate) -> int:
+        ranks = (rank for rank, group in enumerate(self.priority) if any_matches(group, candidate))
+        return next(ranks, len(self.priority))
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        if not self.priority:
+            return f"line {plan.position(candidate) + 1} of the chain"
+        rank = self._rank(candidate)
+        return "in no group" if rank == len(self.priority) else f"group {rank + 1}"
 
 
 @attrs.frozen
@@ -124,3 +135,11 @@ class LeastLoaded(Order):
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
         wait_s = expected_wait_s(plan, view)
         return lambda step: (nearly_spent(step.candidate, plan, view), wait_s(step))
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        facts = view.of(candidate)
+        ttfc_s = usual_ttfc_s(plan, view) if facts.ttfc_s is None else facts.ttfc_s
+        guess = " (not measured yet)" if facts.ttfc_s is None else ""
+        back = f" / {ramp(facts):.2g} of its traffic" if facts.ramp < 1 else ""
+        low = f"; {facts.headroom:.0%} of its window left" if nearly_spent(candidate, plan, view) else ""
+        return f"({facts.in_flight} in flight + 1) x {ttfc_s:.3g} s{guess}{back}{low}"

@@ -14,7 +14,7 @@ import enum
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 import attrs
@@ -73,6 +73,10 @@ class Policy(ABC):
         """What is allowed and yet hardly meant."""
         return ()
 
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        """Why this candidate of `plan`, in a few words for the operator: `3 in flight x 0.8 s`. Asked only to explain."""
+        return ""
+
     def __str__(self) -> str:
         return to_toml(self)
 
@@ -82,8 +86,12 @@ def arguments(policy: type[Policy]) -> dict[str, attrs.Attribute[object]]:
     return {field.name.removesuffix("_"): field for field in attrs.fields(policy)}
 
 
-def to_toml(policy: Policy) -> str:
-    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them."""
+def to_toml(policy: Policy, kind: str = "") -> str:
+    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them.
+
+    `kind` stands in the place of its own name, where that is not the one by which it is found.
+    """
+    kind = kind or policy.kind()
     given = {
         name: getattr(policy, field.name)
         for name, field in arguments(type(policy)).items()
@@ -135,34 +143,52 @@ def effective(policies: Sequence[Policy]) -> tuple[Policy, ...]:
     )
 
 
-def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view: View) -> Plan:
+#: Takes each stage of a fold: a policy, or the name of a built-in one, and the plan before and after it.
+Note = Callable[["Policy | str", Plan, Plan], None]
+
+#: The stages that every chain has: who is not usable; who is waited for if nobody is left; what the limits say in the end.
+UNCONFIGURED, HELD, LIMITS = "unconfigured", "first-back", "limits"
+
+
+def _unnoted(by: Policy | str, before: Plan, after: Plan) -> None:
+    pass
+
+
+def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view: View, note: Note = _unnoted) -> Plan:
     """Fold a chain's policies over its candidates.
 
-    A candidate whose provider is not usable is passed over whichever policies the chain has. Pure; raises nothing for
-    policies that `effective` accepts.
+    A candidate whose provider is not usable is passed over whichever policies the chain has. `note` is told of each stage;
+    select policies all have the same plan before them. Pure; raises nothing for policies that `effective` accepts.
     """
-    plan = Plan.of(candidates)
-    plan = plan.skipping(
+    before = Plan.of(candidates)
+    plan = before.skipping(
         *(
-            Skip(candidate=s.candidate, by="unconfigured", reason=view.of(s.candidate).unusable_because or "not usable")
-            for s in plan.steps
+            Skip(candidate=s.candidate, by=UNCONFIGURED, reason=view.of(s.candidate).unusable_because or "not usable")
+            for s in before.steps
             if not view.of(s.candidate).usable
         )
     )
+    note(UNCONFIGURED, before, plan)
     ordered = effective(policies)
     for policy in (p for p in ordered if p.phase < Phase.SELECT):
-        plan = policy.apply(plan, view)
-    plan = _selected(plan, [p for p in ordered if p.phase is Phase.SELECT], view)
+        before, plan = plan, policy.apply(plan, view)
+        note(policy, before, plan)
+    plan = _selected(plan, [p for p in ordered if p.phase is Phase.SELECT], view, note)
     held = None if plan.steps else _first_back(plan)
     if held is not None:
         step = Step(candidate=held.candidate, not_before_s=held.wait_s or 0.0)
+        before = plan
         plan = attrs.evolve(plan, steps=(step,), skipped=tuple(s for s in plan.skipped if s is not held))
+        note(HELD, before, plan)
     for policy in (p for p in ordered if p.phase > Phase.SELECT):
-        plan = policy.apply(plan, view)
-    return _finished(plan, view, held)
+        before, plan = plan, policy.apply(plan, view)
+        note(policy, before, plan)
+    before, plan = plan, _finished(plan, view, held)
+    note(LIMITS, before, plan)
+    return plan
 
 
-def _selected(plan: Plan, selects: Iterable[Policy], view: View) -> Plan:
+def _selected(plan: Plan, selects: Iterable[Policy], view: View, note: Note) -> Plan:
     """The intersection: each select policy judges the same candidates, so that none hides another's reason.
 
     Of several skips of one candidate the heaviest stands: a hard one before a soft one, then the longest wait.
@@ -172,8 +198,11 @@ def _selected(plan: Plan, selects: Iterable[Policy], view: View) -> Plan:
         return skip.wait_s is None, skip.wait_s or 0.0, skip.by, skip.reason
 
     heaviest: dict[Candidate, Skip] = {}
-    for skip in (s for policy in selects for s in policy.apply(plan, view).skipped[len(plan.skipped) :]):
-        heaviest[skip.candidate] = max(heaviest.get(skip.candidate, skip), skip, key=weight)
+    for policy in selects:
+        judged = policy.apply(plan, view)
+        note(policy, plan, judged)
+        for skip in judged.skipped[len(plan.skipped) :]:
+            heaviest[skip.candidate] = max(heaviest.get(skip.candidate, skip), skip, key=weight)
     return plan.skipping(*(heaviest[c] for c in plan.chain if c in heaviest))
 
 

@@ -383,3 +383,8 @@ def read_policy(converter: Converter, value: Any) -> Policy:
         raise Bad(*reasons(error)) from error
     made: Policy = build(converter, cls, fields, {k: v for k, v in table.items() if k != "kind"})
     return made
+
+
+def policy_of(value: Any) -> Policy:
+    """A policy from its TOML value, outside a file. Raises Bad."""
+    return read_policy(converter(), value)
