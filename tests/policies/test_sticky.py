@@ -22,8 +22,8 @@ from policies import (
     Sticky,
     UnlimitedScope,
     compose,
-    expected_wait_s,
 )
+from policies._sticky import wait_for_s
 from tests.policies.builders import ABC, A, B, C, asked, measured, planned, view
 from tests.strategies import Situation, situations
 
@@ -105,8 +105,8 @@ def test_without_silent_skip_its_waits_count() -> None:
         (Facts(in_flight=2, free_slots=0), 3.0),
         (Facts(breaker="half-open"), 1.0),
     ]
-    assert [expected_wait_s(facts, 1.0) for facts, _ in cases] == [wait for _, wait in cases]
-    assert expected_wait_s(Facts(block_wait_s=8.0), 1.0, lifted=True) == 1.0
+    assert [wait_for_s(facts, 1.0) for facts, _ in cases] == [wait for _, wait in cases]
+    assert wait_for_s(Facts(block_wait_s=8.0), 1.0, lifted=True) == 1.0
     warm = Facts(ttfc_s=1.0, warm_tokens=20_000, block_wait_s=30.0)
     assert order({A: warm, B: FREE, C: FREE}, A.name) == "bca"
     assert order({A: warm, B: FREE, C: FREE}, A.name, Sticky(), UnlimitedScope(for_=("a",))) == "abc"
@@ -115,18 +115,39 @@ def test_without_silent_skip_its_waits_count() -> None:
 def test_the_wait_is_the_median_and_one_slow_answer_does_not_move_it() -> None:
     """The last times count until there are five samples; of somebody never measured, what is usual."""
     few, some = measured(2.0, 3.0, samples=4), measured(2.0, 3.0, samples=5)
-    assert expected_wait_s(Facts(ttfc_s=30.0, latency=few), 1.0) == 30.0
-    assert expected_wait_s(Facts(ttfc_s=30.0, latency=some), 1.0) == 2.0
-    assert expected_wait_s(Facts(latency=Latency(samples=1, at=(9.0,) * 6)), 1.5) == 1.5
+    assert wait_for_s(Facts(ttfc_s=30.0, latency=few), 1.0) == 30.0
+    assert wait_for_s(Facts(ttfc_s=30.0, latency=some), 1.0) == 2.0
+    assert wait_for_s(Facts(latency=Latency(samples=1, at=(9.0,) * 6)), 1.5) == 1.5
     costs = totals({A: Facts(ttfc_s=2.0), B: Facts(ttfc_s=4.0), C: Facts()})
     assert costs == {"a": 2.0, "b": 4.0, "c": 2.0}
 
 
 def test_a_busy_candidate_is_up_to_twice_as_slow() -> None:
     """By the share of its slots in use; one that has no slots to count is as fast as it was measured."""
-    waits = [expected_wait_s(Facts(ttfc_s=2.0, in_flight=n, free_slots=4 - n), 1.0) for n in range(4)]
+    waits = [wait_for_s(Facts(ttfc_s=2.0, in_flight=n, free_slots=4 - n), 1.0) for n in range(4)]
     assert waits == [2.0, 2.5, 3.0, 3.5]
-    assert expected_wait_s(Facts(ttfc_s=2.0, in_flight=50), 1.0) == 2.0
+    assert wait_for_s(Facts(ttfc_s=2.0, in_flight=50), 1.0) == 2.0
+
+
+def test_after_an_outage_those_come_back_first_who_have_most_to_read_elsewhere() -> None:
+    """A share of the traffic is that many times the wait."""
+    back = Facts(ttfc_s=1.0, ramp=0.1)
+    assert wait_for_s(back, 1.0) == 10.0
+    assert order({A: attrs.evolve(back, warm_tokens=20_000), B: FREE, C: FREE}, A.name) == "bca"
+    assert order({A: attrs.evolve(back, warm_tokens=60_000), B: FREE, C: FREE}, A.name) == "abc"
+
+
+def test_it_says_what_a_turn_costs_at_each() -> None:
+    """For whoever asks why."""
+    paid = Facts(ttfc_s=1.0, price=SONNET)
+    seen = view({A: attrs.evolve(paid, warm_tokens=WARM), B: paid}, affinity=A.name)
+    plan = compose((), ABC, seen)
+    assert [Sticky().say(c, plan, seen) for c in ABC] == [
+        "at home: 1.0 s = 1.0 s to first content",
+        "a stranger: 49.7 s = 1.0 s to first content + 45.7 s for 100000 tokens to read again and $0.345 + 3 s for the move",
+        "a stranger: 29.0 s = 1.0 s to first content + 25.0 s for 100000 tokens to read again + 3 s for the move",
+    ]
+    assert Sticky().say(A, plan, view()) == "nobody here knows the conversation"
 
 
 def test_strangers_keep_the_order_they_have() -> None:
