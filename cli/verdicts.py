@@ -74,7 +74,7 @@ def _said(candidate: str, stages: list[JSON], column: int) -> Iterator[Line]:
     for stage in stages:
         ruling = next(r for r in stage["candidates"] if r["candidate"] == candidate)
         if (_has_a_say(stage) and ruling["verdict"] != "out") or _did_something(ruling):
-            yield Line(f"{stage['by']:<{column}}", _ruling(ruling), 5)
+            yield Line(f"{stage['by']:<{column}}", ruling_text(ruling), 5)
 
 
 def _has_a_say(stage: JSON) -> bool:
@@ -86,7 +86,8 @@ def _did_something(ruling: JSON) -> bool:
     return ruling["verdict"] in ("skipped", "moved", "held") or bool(ruling.get("changes"))
 
 
-def _ruling(ruling: JSON) -> str:
+def ruling_text(ruling: JSON) -> str:
+    """What one stage made of one candidate."""
     overruled = "another policy's reason weighs more" if ruling.get("overruled") else ""
     changes = "" if ruling["verdict"] == "held" else _changed(ruling.get("changes", {}))
     verdict = "" if changes and ruling["verdict"] in ("kept", "out") else _VERDICTS[ruling["verdict"]](ruling)
