@@ -2,42 +2,130 @@
 
 Each of these is one key and one stable sort, so that several compose into a lexicographic order and nothing depends on
 the order in which candidates happened to arrive.
+
+Two things hold for nearly all of them. A candidate whose rate window is nearly spent goes last: what is left of it is kept
+for when it is needed. And one that has just come back from an outage gets only a share of its traffic (`Facts.ramp`),
+since a provider that was down for being overloaded goes down again when everybody returns at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from hashlib import blake2b
 from statistics import median_low
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
 from policies._facts import Candidate, Facts, View
+from policies._names import CANDIDATES, any_matches
 from policies._plan import Plan, Step
 from policies._policy import Phase, Policy
 
 #: A provider with less than this share of its rate window left goes last: the rest is kept for when it is needed.
 LOW_HEADROOM = 0.2
+#: The least share of traffic that a score is divided by: a ramp of nothing is not for ever.
+LEAST_RAMP = 0.01
 
 
 @attrs.frozen
-class InOrder(Policy):
-    """As the file lists them. `priority` groups name candidates (`provider/model` or `provider`) by rank, first first."""
+class Order(Policy):
+    """Base of the order policies: a subclass says what to sort by, the least first."""
 
     phase: ClassVar[Phase] = Phase.ORDER
 
-    priority: tuple[tuple[str, ...], ...] = ()
+    #: Whether those whose rate window is nearly spent go last.
+    spares: ClassVar[bool] = True
 
-    def apply(self, plan: Plan, view: View) -> Plan:
-        def key(step: Step) -> int:
-            return self._rank(step.candidate) if self.priority else plan.position(step.candidate)
-
-        return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=key)))
-
-    def _rank(self, candidate: Candidate) -> int:
-        names = {candidate.name, candidate.provider}
-        return next((rank for rank, group in enumerate(self.priority) if names & set(group)), len(self.priority))
+    def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
+        """What the steps of this plan are sorted by, at this moment."""
+        raise NotImplementedError
 
     def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        late = view.of(candidate).headroom if self.spares and nearly_spent(candidate, plan, view) else None
+        spared = "" if late is None else f"{late:.0%} of its window left"
+        returning = f"{view.of(candidate).ramp:.0%} of its traffic" if view.of(candidate).ramp < 1 else ""
+        return "; ".join(part for part in (self.words(candidate, plan, view), spared, returning) if part)
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        """What this policy's key comes to, in words."""
+        return ""
+
+    def apply(self, plan: Plan, view: View) -> Plan:
+        return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=self.key(plan, view))))
+
+
+def nearly_spent(candidate: Candidate, plan: Plan, view: View) -> bool:
+    """Whether little of its rate window is left. A window that this chain ignores cannot be spent."""
+    return view.of(candidate).headroom < LOW_HEADROOM and candidate.provider not in plan.lifted
+
+
+def ramp(facts: Facts) -> float:
+    """The share of its usual traffic, from a hundredth to 1."""
+    return min(1.0, max(LEAST_RAMP, facts.ramp))
+
+
+def draw(view: View, purpose: str, candidate: Candidate) -> float:
+    """A number above 0 and below 1 that is this request's, this purpose's and this candidate's own."""
+    text = f"{view.seed}\0{purpose}\0{candidate}".encode("utf-8", "surrogatepass")
+    return (int.from_bytes(blake2b(text, digest_size=6).digest(), "big") + 0.5) / 2**48
+
+
+def rests(view: View, candidate: Candidate) -> bool:
+    """Whether this request is not of the share that a returning candidate gets.
+
+    By lot, for policies whose key is no waiting time that could be stretched instead.
+    """
+    share = view.of(candidate).ramp
+    return share < 1 and draw(view, "slow-start", candidate) > ramp(view.of(candidate))
+
+
+def expected_wait_s(plan: Plan, view: View) -> Callable[[Step], float]:
+    """(in flight + 1) x peak-EWMA of time to first content, over the share of traffic that a returning one may have."""
+    time_s = to_first_content_s(plan, view)
+    return lambda step: (view.of(step.candidate).in_flight + 1) * time_s(step)
+
+
+def to_first_content_s(plan: Plan, view: View) -> Callable[[Step], float]:
+    """Peak-EWMA of time to first content over `ramp`. A candidate never measured has the lower median of the others."""
+    usual_s = _usual([view.of(step.candidate).ttfc_s for step in plan.steps], otherwise=1.0)
+
+    def seconds(step: Step) -> float:
+        facts = view.of(step.candidate)
+        return (usual_s if facts.ttfc_s is None else facts.ttfc_s) / ramp(facts)
+
+    return seconds
+
+
+def usual_throughput(plan: Plan, view: View) -> float:
+    """The lower median of the throughputs measured, in tokens a second; 1 where none was."""
+    return _usual([view.of(step.candidate).throughput for step in plan.steps], otherwise=1.0)
+
+
+def _usual(values: list[float | None], *, otherwise: float) -> float:
+    measured = [value for value in values if value is not None]
+    return median_low(measured) if measured else otherwise
+
+
+@attrs.frozen
+class InOrder(Order):
+    """As the file lists them. `priority` groups name candidates (`provider/model`, `provider` or a glob) by rank, first first.
+
+    For a chain with a favourite: the first is asked for as long as it answers, the others are there for when it does not.
+    """
+
+    spares: ClassVar[bool] = False
+
+    priority: tuple[tuple[str, ...], ...] = attrs.field(default=(), metadata=CANDIDATES)
+
+    def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
+        return lambda step: self._rank(step.candidate) if self.priority else plan.position(step.candidate)
+
+    def _rank(self, candidate: Candidate) -> int:
+        ranks = (rank for rank, group in enumerate(self.priority) if any_matches(group, candidate))
+        return next(ranks, len(self.priority))
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
         if not self.priority:
             return f"line {plan.position(candidate) + 1} of the chain"
         rank = self._rank(candidate)
@@ -45,39 +133,22 @@ class InOrder(Policy):
 
 
 @attrs.frozen
-class LeastLoaded(Policy):
+class LeastLoaded(Order):
     """The one that will probably answer first: (in flight + 1) x peak-EWMA of its time to first content.
 
     Those whose rate window is nearly spent go last. A candidate never measured is taken for as fast as the middle one
     of those that were: it is neither shunned nor flooded.
     """
 
-    phase: ClassVar[Phase] = Phase.ORDER
+    def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
+        wait_s = expected_wait_s(plan, view)
+        return lambda step: (nearly_spent(step.candidate, plan, view), wait_s(step))
 
-    def apply(self, plan: Plan, view: View) -> Plan:
-        usual_s = _usual_s(plan, view)
-
-        def key(step: Step) -> tuple[bool, float]:
-            facts: Facts = view.of(step.candidate)
-            ttfc_s = usual_s if facts.ttfc_s is None else facts.ttfc_s
-            return _is_low(step.candidate, plan, view), (facts.in_flight + 1) * ttfc_s
-
-        return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=key)))
-
-    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
-        facts = view.of(candidate)
-        ttfc_s = _usual_s(plan, view) if facts.ttfc_s is None else facts.ttfc_s
-        guess = " (not measured yet)" if facts.ttfc_s is None else ""
-        low = f"; {facts.headroom:.0%} of its window left" if _is_low(candidate, plan, view) else ""
-        return f"({facts.in_flight} in flight + 1) x {ttfc_s:.3g} s{guess}{low}"
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        return f"({view.of(candidate).in_flight} in flight + 1) x {time_in_words(candidate, plan, view)}"
 
 
-def _usual_s(plan: Plan, view: View) -> float:
-    """What is taken for the time of a candidate that was never measured: the middle of the others', else 1 s."""
-    measured = [s for s in (view.of(step.candidate).ttfc_s for step in plan.steps) if s is not None]
-    return median_low(measured) if measured else 1.0
-
-
-def _is_low(candidate: Candidate, plan: Plan, view: View) -> bool:
-    """Whether its rate window is nearly spent, and counts in this chain."""
-    return view.of(candidate).headroom < LOW_HEADROOM and candidate.provider not in plan.lifted
+def time_in_words(candidate: Candidate, plan: Plan, view: View) -> str:
+    """Its time to first content, and that it is a guess where it is one."""
+    time_s = to_first_content_s(plan, view)(Step(candidate=candidate))
+    return f"{time_s:.3g} s" + ("" if view.of(candidate).ttfc_s is not None else " (not measured yet)")

@@ -20,6 +20,7 @@ from typing import ClassVar
 import attrs
 
 from policies._facts import Candidate, View
+from policies._names import Weights
 from policies._plan import Plan, Skip, Step
 
 #: A JSON answer has no pings to keep the client patient: Claude Code gives up on one after 300 s without a byte.
@@ -59,6 +60,11 @@ class Policy(ABC):
         """The name in TOML."""
         return kebab(cls.__name__)
 
+    @property
+    def rivalry(self) -> str | None:
+        """What a chain may hold one of: its `exclusive` policy, unless a policy's arguments have a say in it."""
+        return f"{self.exclusive} policy" if self.exclusive else None
+
     @abstractmethod
     def apply(self, plan: Plan, view: View) -> Plan:
         """The plan after this policy. Pure: no clock, no draw but from `view.seed`, no checkpoint."""
@@ -80,21 +86,25 @@ def arguments(policy: type[Policy]) -> dict[str, attrs.Attribute[object]]:
     return {field.name.removesuffix("_"): field for field in attrs.fields(policy)}
 
 
-def to_toml(policy: Policy, kind: str = "") -> str:
-    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them.
-
-    `kind` stands in the place of its own name, where that is not the one by which it is found.
-    """
-    kind = kind or policy.kind()
+def to_toml(policy: Policy) -> str:
+    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them."""
     given = {
         name: getattr(policy, field.name)
         for name, field in arguments(type(policy)).items()
         if getattr(policy, field.name) != field.default
     }
+    kind = _written(type(policy))
     if not given:
-        return f'"{kind}"'
+        return _literal(kind)
     pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": kind, **given}.items())
     return f"{{ {pairs} }}"
+
+
+def _written(cls: type[Policy]) -> str:
+    """The name that a file may hold: somebody else's class by its module, unless it says itself what it is called."""
+    ours = cls.__module__.partition(".")[0] == "policies"
+    named = getattr(cls.kind, "__func__", None) is not getattr(Policy.kind, "__func__", None)
+    return cls.kind() if ours or named else f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _literal(value: object) -> str:
@@ -102,6 +112,8 @@ def _literal(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML escapes as JSON does, and DEL
+    if isinstance(value, Weights):
+        return "{ " + ", ".join(f"{_literal(name)} = {_literal(weight)}" for name, weight in value) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(_literal(v) for v in value) + "]"
     return repr(value)
@@ -113,11 +125,11 @@ def effective(policies: Sequence[Policy]) -> tuple[Policy, ...]:
     By phase; among order policies last written first, so that stable sorts leave the first written in charge.
     Raises PolicyError where two policies exclude each other.
     """
-    for group in dict.fromkeys(p.exclusive for p in policies if p.exclusive):
-        rivals = [p for p in policies if p.exclusive == group]
+    for group in dict.fromkeys(p.rivalry for p in policies if p.rivalry):
+        rivals = [p for p in policies if p.rivalry == group]
         if len(rivals) > 1:
             names = " and ".join(f"'{p.kind()}'" for p in rivals)
-            raise PolicyError(f"{names} exclude each other: a chain has at most one {group} policy")
+            raise PolicyError(f"{names} exclude each other: a chain has at most one {group}")
     ordered = sorted(policies, key=lambda p: p.phase)
     orders = [p for p in ordered if p.phase is Phase.ORDER]
     return (

@@ -47,8 +47,8 @@ policies = [
     ),
     bad=Scene(
         remark="""
-        Everybody has become slow. Ten requests are hedged, which does not help. Then the budget is spent: the eleventh waits for
-        the one that is running.
+        Everybody has become slow. Ten requests are hedged, which does not help. Then the budget is spent, and the eleventh
+        waits for the one that is running.
         """,
         candidates=["slow/m?after_s=4&words=4", "slow_too/m?after_s=4&words=4"],
         policies=['"silent-skip"', '"in-order"', '{ kind = "hedge", after_s = 0.8, extra_load = 0.01 }'],
