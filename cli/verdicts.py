@@ -107,8 +107,13 @@ _VERDICTS: dict[str, Callable[[JSON], str]] = {
 }
 
 
+def change_text(name: str, before: Any, after: Any) -> str:
+    """One changed value in words."""
+    return _CHANGES.get(name, _any(name))(before, after)
+
+
 def _changed(changes: JSON) -> str:
-    told = (_CHANGES.get(name, _any(name))(*values) for name, values in changes.items())
+    told = (change_text(name, *values) for name, values in changes.items())
     return "; ".join(text for text in told if text)
 
 
@@ -131,9 +136,24 @@ _CHARGES = {
     "budget": "may start beside another, on the hedge budget",
     "never": "starts only when another has failed",
 }
+
+
+def _rows(before: Any, after: Any) -> str:
+    """Rows of the verdict table that a chain has of its own."""
+    new = [row for row in after if row not in before]
+    return "; ".join(f"{kind}: {_row(verdict)}" for kind, verdict in new)
+
+
+def _row(verdict: JSON) -> str:
+    health = "counts" if verdict["counts"] else "does not count"
+    again = "" if verdict["again"] == "nothing" else f", one more try: {verdict['again']}"
+    return f"then {verdict['next']}, {health} against its health{again}"
+
+
 #: How a change is told; any other by its name and both values.
 _CHANGES: dict[str, Callable[[Any, Any], str]] = {
     "patience_s": _patience,
+    "verdicts": _rows,
     "charge": lambda _, after: _CHARGES.get(after, str(after)),
     "first_content_s": lambda _, after: f"first content within {after:.3g} s",
     "idle_s": lambda _, after: f"silence of at most {after:.3g} s",

@@ -17,14 +17,15 @@ from trio.testing import MockClock
 
 import server
 from cli.timeline import timeline
-from cli.verdicts import ruling_text
-from engine import JSON, EngineEvent, Refusal, Request, StreamEvent, Winner, need_of
+from cli.verdicts import change_text, ruling_text
+from engine import JSON, AttemptEnded, EngineEvent, Refusal, Request, StreamEvent, Winner, need_of
 from engine.config import load
+from policies import Candidate, Need
 from transports import load_catalogue
 
 #: Columns of a picture: what GitHub shows of a code block without scrolling.
 WIDTH = 92
-#: A Tuesday, 10:00 UTC.
+#: A Friday in January, 10:00 UTC.
 BEGINS_AT = 1_800_007_200.0
 
 
@@ -57,8 +58,10 @@ class Scene:
     providers: Mapping[str, str] = attrs.field(factory=dict)
     asks: Sequence[Ask] = (Ask(),)
     shown: int = 1
-    #: Hours after the beginning of the scene's day.
+    #: Hours after ten in the morning, UTC, at which the scene begins.
     hours: float = 0.0
+    #: What is remembered of candidates from before: tool calls, and how many of them were bad.
+    tool_calls: Mapping[str, tuple[int, int]] = attrs.field(factory=dict)
 
     @property
     def toml(self) -> str:
@@ -133,6 +136,8 @@ class _Play:
     async def run(self) -> Played:
         built = self.built
         built.bus.add(self._note)
+        for name, (calls, bad) in self.scene.tool_calls.items():
+            built.books.tool_errors.fold(_remembered(Candidate.parse(name), calls, bad))
         async with trio.open_nursery() as nursery:
             for number, ask in enumerate(self.scene.asks, 1):
                 await trio.sleep(ask.after_s)
@@ -186,13 +191,20 @@ class _Play:
                 ):
                     yield f"     {name:<{width}}  {ruling_text(ruling)}"
             for name, (before, after) in stage["changes"].items():
-                yield f"     {name}: {_plain(before)} -> {_plain(after)}"
+                yield f"     {change_text(name, before, after)}"
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value)) or "nobody"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _remembered(candidate: Candidate, calls: int, bad: int) -> AttemptEnded:
+    return AttemptEnded(
+        at=trio.current_time(),
+        attempt=0,
+        candidate=candidate,
+        ending="won",
+        elapsed_s=1.0,
+        need=Need(),
+        tool_calls=calls,
+        tool_errors=bad,
+    )
 
 
 def _request(id: str, ask: Ask) -> Request:
