@@ -168,7 +168,7 @@ class Books:
             in_flight=self.load.in_flight(candidate.name),
             ttfc_s=self.load.ttfc_s(candidate.name, at),
             warm_tokens=min(warm, need.input_tokens),
-            latency=self.latency.latency(candidate.name, need.input_tokens),
+            latency=self.latency.latency(candidate.name, need.input_tokens, at),
             throughput=self.throughput.tokens_per_s(candidate.name, at),
             tool_errors=self.tool_errors.rate(candidate.name, at),
             spent_usd=self.spend.usd(provider.id, wall_s),

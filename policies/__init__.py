@@ -14,6 +14,8 @@ from policies._facts import Latency as Latency
 from policies._facts import Need as Need
 from policies._facts import Price as Price
 from policies._facts import View as View
+from policies._hedge import COLD_SAMPLES as COLD_SAMPLES
+from policies._hedge import Hedge as Hedge
 from policies._limit import Deadline as Deadline
 from policies._limit import FirstContentTimeout as FirstContentTimeout
 from policies._limit import IdleTimeout as IdleTimeout
@@ -44,7 +46,6 @@ from policies._outcome import CommitAt as CommitAt
 from policies._outcome import Rescue as Rescue
 from policies._own import NoFallback as NoFallback
 from policies._own import NoHedge as NoHedge
-from policies._pace import Hedge as Hedge
 from policies._pace import Race as Race
 from policies._pace import Sequence as Sequence
 from policies._plan import Charge as Charge
@@ -72,6 +73,8 @@ from policies._registry import KINDS as KINDS
 from policies._registry import OWN as OWN
 from policies._registry import PLANNED as PLANNED
 from policies._registry import policy_class as policy_class
+from policies._room import no_room_at as no_room_at
+from policies._room import no_room_in as no_room_in
 from policies._scope import SCOPES as SCOPES
 from policies._scope import Breaker as Breaker
 from policies._scope import Concurrency as Concurrency

@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
+from policies._hedge import Hedge
 from policies._limit import Deadline, FirstContentTimeout, IdleTimeout, MaxAttempts, MaxInFlight, MaxWait
 from policies._on_failure import OnFailure
 from policies._order import InOrder, LeastLoaded
@@ -20,7 +21,7 @@ from policies._order_draws import PowerOfTwo, Random, RoundRobin, Weighted
 from policies._order_measured import Cheapest, Fastest, FewestToolErrors, HighestThroughput, MostHeadroom
 from policies._outcome import CommitAt, Rescue
 from policies._own import NoFallback, NoHedge
-from policies._pace import Hedge, Race, Sequence
+from policies._pace import Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
 from policies._select_hours import During
@@ -88,6 +89,13 @@ def policy_class(kind: str) -> type[Policy]:
     near = difflib.get_close_matches(kind, [*KINDS, *PLANNED], n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     raise PolicyError(f"unknown policy '{kind}'{hint}; available: {', '.join(KINDS)}")
+
+
+def found_as(policy: type[Policy]) -> str:
+    """The name by which `policy_class` finds this class again: `module:Class` for one that is not ours."""
+    kind = policy.kind()
+    ours = KINDS.get(kind) or OWN.get(kind)
+    return kind if ours is policy else f"{policy.__module__}:{policy.__qualname__}"
 
 
 def _loaded(kind: str, load: Callable[[], object]) -> type[Policy]:

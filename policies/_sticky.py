@@ -98,7 +98,7 @@ class Sticky(Policy):
 
     def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
         if not any(s.candidate.name == view.affinity or view.of(s.candidate).warm_tokens for s in plan.steps):
-            return "nobody knows this conversation"
+            return "none of those left knows this conversation"
         costs = self.reckoned([step.candidate for step in plan.steps], plan, view)
         it = next(cost for cost in costs if cost.candidate == candidate)
         home = "at home; " if candidate.name == view.affinity else ""

@@ -106,6 +106,7 @@ LATENCIES = (
     Latency(samples=30, at=(0.01, 0.02, 0.03, 0.04, 0.05, 0.06)),
     Latency(samples=900, at=(1.25, 1.5, 2.5, 2.75, 4.0, 9.5)),
     Latency(samples=30, at=(9.0, 20.0, 40.0, 60.0, 90.0, 120.0)),
+    Latency(samples=3, at=(1.0,) * 6, smaller=(5.0,) * 6, larger=(1.5,) * 6),
 )
 
 
@@ -228,6 +229,12 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
         after_s=_maybe(st.floats(0.001, 60)),
         after=st.sampled_from([f"p{q}" for q in QUANTILES]),
         at_least=st.sampled_from(["1x-median", "1.5x-median", "2x-median", "10x-median"]),
+        at_most=st.sampled_from(["1x-median", "4x-median", "10x-median"]),
+        floor_s=st.sampled_from([0.01, 0.3]),
+        ceiling_s=st.sampled_from([0.3, 15.0]),
+        cold_s=st.sampled_from([0.1, 4.0, 30.0]),
+        second_usd=st.sampled_from([None, 0.001, 1.0]),
+        warm=st.sampled_from(["hedge", "wait"]),
         extra_load=st.floats(0.001, 1),
         paid=st.booleans(),
     ),

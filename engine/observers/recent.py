@@ -126,17 +126,17 @@ def _summary(record: Record) -> JSON:
     }
 
 
-def decided(made: PlanMade) -> JSON:
-    """A plan, the view it was decided on, and what each policy said of each candidate."""
-    return {"plan": _plan(made.plan), "view": _view(made.view), **verdicts(made)}
-
-
 def _spent(record: Record) -> Totals:
     """The request's totals; of one that is still running, what its ended attempts come to."""
     if record.finished is not None:
         return record.finished.totals
     ended = (e for e in record.events if isinstance(e, AttemptEnded))
     return sum((Totals.of(e.bill, chosen=e.committed) for e in ended), NO_TOTALS)
+
+
+def decided(made: PlanMade) -> JSON:
+    """A plan, the view it was decided on, and what each policy said of each candidate."""
+    return {"plan": _plan(made.plan), "view": _view(made.view), **verdicts(made)}
 
 
 def _plan(plan: Plan) -> JSON:

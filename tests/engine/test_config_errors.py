@@ -263,7 +263,7 @@ CHAINS = [
     (
         chain('{ kind = "hedge", aftr = "p92" }'),
         "c.toml:4: chains.c.policies[0].aftr: unknown key (did you mean 'after'?); available: after_s, after, at_least, "
-        "extra_load, paid",
+        "at_most, floor_s, ceiling_s, cold_s, extra_load, paid, second_usd, warm",
     ),
     (
         chain('{ kind = "hedge", after = "p93" }'),

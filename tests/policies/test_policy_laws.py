@@ -39,12 +39,13 @@ from tests.strategies import BY_CLASS, Situation, chains, plans, policies, situa
 
 ROOT = Path(__file__).parents[2]
 
-#: What a policy of each phase may touch. Pace may also raise a limit: a race needs room.
+#: What a policy of each phase may touch. Pace may also raise a limit, since a race needs room, and writes on a skip whether
+#: who comes back later may be a hedge.
 TOUCHES = {
     Phase.LIFT: {"lifted"},
     Phase.SELECT: {"steps", "skipped"},
     Phase.ORDER: {"steps"},
-    Phase.PACE: {"steps", "limits"},
+    Phase.PACE: {"steps", "limits", "skipped"},
     Phase.LIMITS: {"limits"},
     Phase.OUTCOME: {"outcome"},
 }

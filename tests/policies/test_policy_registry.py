@@ -101,7 +101,10 @@ def test_a_name_near_nothing_gets_the_list() -> None:
 def test_arguments_are_the_fields_without_a_trailing_underscore() -> None:
     """`for` is a keyword in Python and none in TOML."""
     assert list(arguments(KINDS["unlimited-scope"])) == ["for"]
-    assert list(arguments(Hedge)) == ["after_s", "after", "at_least", "extra_load", "paid"]
+    assert list(arguments(Hedge)) == [
+        *("after_s", "after", "at_least", "at_most", "floor_s", "ceiling_s", "cold_s"),
+        *("extra_load", "paid", "second_usd", "warm"),
+    ]
     assert list(arguments(KINDS["sequence"])) == []
 
 

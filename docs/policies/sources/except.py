@@ -14,9 +14,7 @@ PAGE = Page(
     """,
     avoid="to take somebody out for an hour: `POST /providers/ID/disable` does that without touching the file.",
     fields={
-        "names": Field(
-            "`provider/model`, a provider's id, or a glob such as `*:free`; at least one", "who is never asked"
-        )
+        "names": Field("`provider/model`, a provider's id, or a glob (`*:free`); at least one", "who is never asked")
     },
     toml="""
 [chains.confidential]

@@ -17,11 +17,11 @@ candidates = ["zai/glm-4.7-flash", "open_router/qwen/qwen3-coder:free"]
 policies = ["silent-skip", "fastest", "hedge"]
 """,
     good=Scene(
-        remark="The first request was hedged, and showed that `quick` is the faster one. The next begins there.",
-        candidates=["slow/m?after_s=2&words=6", "quick/m?after_s=0.3&words=6"],
-        policies=['"silent-skip"', '"fastest"', '{ kind = "hedge", after_s = 1 }'],
-        asks=[Ask(), Ask()],
-        shown=2,
+        remark="Both have been measured by earlier requests, `slow` at 2 s and `quick` at 0.3 s. The next begins at `quick`.",
+        candidates=["slow/m?after_s=2&words=6", "quick/m?after_s=0.3&words=10&gap_ms=40"],
+        policies=['"silent-skip"', '"fastest"'],
+        providers={"slow": 'scope = { kind = "concurrency", limit = 1 }'},
+        asks=[Ask(beside=True), Ask(after_s=0.1), Ask(after_s=2)],
     ),
     bad=Scene(
         remark="`quick` has become the favourite, and fails. The next in the order of their times takes over.",

@@ -5,8 +5,8 @@ PAGE = Page(
     line="what a kind of failure means in this chain",
     what="""
     One table says for each kind of failure what happens next, and whether it is held against the candidate's health. This
-    replaces a row of it, for one chain: `next` is who is asked then, `counts` whether it counts, and `again = false` gives up the
-    one more try on the same candidate that some failures are worth. What it does not say stays as it is.
+    replaces a row of it, for one chain: `next` is who is asked then, `counts` whether it counts, and `again = false` gives up
+    the one more try on the same candidate that some failures are worth. What it does not say stays as it is.
     """,
     use="""
     For a provider that says one thing and means another: a gateway that answers 400 when it is overloaded, an account whose 500

@@ -13,9 +13,7 @@ PAGE = Page(
     """,
     avoid="as a way to sort: whoever is left out is never asked, however bad the day.",
     fields={
-        "names": Field(
-            "`provider/model`, a provider's id, or a glob such as `*:free`; at least one", "who may be asked"
-        )
+        "names": Field("`provider/model`, a provider's id, or a glob (`*:free`); at least one", "who may be asked")
     },
     toml="""
 [chains.inside]

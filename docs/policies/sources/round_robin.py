@@ -11,8 +11,8 @@ PAGE = Page(
     use="""
     For candidates that are truly alike, such as accounts at one provider, whose allowances are to be used up evenly.
     """,
-    avoid="""where speeds differ: it asks the slow as often as the fast. Where conversations should keep their cache, put `sticky`
-    before it.""",
+    avoid="""where speeds differ: it asks the slow as often as the fast. Where conversations should keep their cache, put
+    `sticky` before it.""",
     toml="""
 [chains.accounts]
 candidates = ["zai/glm-4.7-flash", "open_router/qwen/qwen3-coder:free"]

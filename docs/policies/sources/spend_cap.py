@@ -26,17 +26,15 @@ policies = ["silent-skip", { kind = "spend-cap", usd = 5, per = "day", providers
 """,
     good=Scene(
         remark="Little was spent so far, so the paid one is asked.",
-        candidates=["paid/m?after_s=0.3&words=10&gap_ms=40", "free/m"],
+        candidates=["paid/m?after_s=0.3&words=9", "free/m"],
         policies=['"silent-skip"', '{ kind = "spend-cap", usd = 0.5, per = "hour" }', '"in-order"'],
-        providers={"paid": "[providers.paid.models.m]\nprice = { input = 1000, output = 2000 }"},
+        providers={"paid": '[providers.paid.models."m?after_s=0.3&words=9"]\nprice = { input = 1000, output = 2000 }'},
     ),
     bad=Scene(
         remark="The cap is reached. The free one takes over until the hour is over.",
-        candidates=["paid/m?after_s=0.3&words=10&gap_ms=40", "free/m?after_s=0.5&words=10&gap_ms=40"],
+        candidates=["paid/m?after_s=0.3&words=9", "free/m?after_s=0.5&words=10&gap_ms=40"],
         policies=['"silent-skip"', '{ kind = "spend-cap", usd = 0.2, per = "hour" }', '"in-order"'],
-        providers={
-            "paid": '[providers.paid.models."m?after_s=0.3&words=10&gap_ms=40"]\nprice = { input = 1000, output = 2000 }'
-        },
+        providers={"paid": '[providers.paid.models."m?after_s=0.3&words=9"]\nprice = { input = 1000, output = 2000 }'},
         asks=[Ask(), Ask(), Ask()],
     ),
     events={},

@@ -18,10 +18,10 @@ candidates = ["zai/glm-4.7-flash", "groq/llama-3.3-70b-versatile"]
 policies = ["silent-skip", { kind = "weighted", weights = { zai = 9, groq = 1 } }]
 """,
     good=Scene(
-        remark="Four requests with weights of 3 and 1.",
+        remark="Four requests of many, with weights of 3 and 1.",
         candidates=["usual/m?after_s=0.3&words=6", "trial/m?after_s=0.3&words=6"],
         policies=['"silent-skip"', '{ kind = "weighted", weights = { usual = 3, trial = 1 } }'],
-        asks=[Ask(), Ask(), Ask(), Ask()],
+        asks=[Ask()] * 6,
         shown=4,
     ),
     bad=Scene(
