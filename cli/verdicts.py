@@ -158,6 +158,8 @@ _CHANGES: dict[str, Callable[[Any, Any], str]] = {
     "first_content_s": lambda _, after: f"first content within {after:.3g} s",
     "idle_s": lambda _, after: f"silence of at most {after:.3g} s",
     "unlimited": lambda _, after: "windows and 429 blocks lifted" if after else "",
+    "denied": lambda _, after: f"no hedge to it: {after}" if after else "",
+    "denies": lambda _, after: f"no hedge beside it: {after}" if after else "",
     "alone": lambda _, after: "nobody beside it" if after else "",
     "wait_s": lambda _, after: "out for good" if after is None else f"back in {after:.3g} s",
 }

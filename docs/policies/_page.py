@@ -46,7 +46,8 @@ class Field:
 
 @attrs.frozen(kw_only=True)
 class Page:
-    """One policy's page. `line` is its row in the index, `toml` a chain that has it, `events` name -> when it is stated."""
+    """One policy's page. `line` is its row in the index, `toml` a chain that has it, `events` name -> when it is stated, each
+    seen in one of the two scenes."""
 
     line: str
     what: str
@@ -57,6 +58,8 @@ class Page:
     good: Scene
     bad: Scene
     events: Mapping[str, str] = attrs.field(factory=dict)
+    #: Events that none of the scenes shows.
+    rarer: Mapping[str, str] = attrs.field(factory=dict)
     see: tuple[str, ...] = ()
 
 
@@ -74,7 +77,7 @@ def _lines(policy: type[Policy], it: Page, good: Played, bad: Played) -> Iterato
     yield from ("## In TOML", "", "```toml", it.toml.strip(), "```", "")
     yield from ("## On a good day", "", *_scene(it.good, good), "")
     yield from ("## On a bad day", "", *_scene(it.bad, bad), "")
-    yield from ("## Events", "", *_events(it), "")
+    yield from ("## Events", "", *_events(policy, it), "")
     yield from ("## See also", "", ", ".join(_link(name) for name in it.see) + ".")
 
 
@@ -130,18 +133,26 @@ def _plural(words: str) -> str:
 
 def _scene(scene: Scene, played: Played) -> Iterator[str]:
     yield from (*_paragraphs(scene.remark), "", "```text", *played.picture, "```", "")
-    yield from ("<details><summary>The chain of this picture</summary>", "", "```toml", scene.toml.strip(), "```", "")
+    yield from ("<details><summary>The chain of this picture</summary>", "", "``` toml", scene.toml.strip(), "```", "")
     yield "</details>"
 
 
-def _events(it: Page) -> Iterator[str]:
-    yield "Beside those of [every request](README.md#events):"
-    yield ""
-    if not it.events:
-        yield "none of its own. What it did to each candidate is in the plan: `hedgerow explain`."
-        return
+#: What a policy leaves in the plan, by phase.
+_IN_THE_PLAN = {
+    Phase.LIFT: "the plan is made: it names whose limits are lifted",
+    Phase.SELECT: "the plan is made: it has each candidate that was passed over, with the reason",
+    Phase.ORDER: "the plan is made: its steps stand in this order",
+    Phase.PACE: "the plan is made: each step says how long it is waited for",
+    Phase.LIMITS: "the plan is made: it has the limits in force",
+    Phase.OUTCOME: "the plan is made: it says what makes a winner and what a failure means",
+}
+
+
+def _events(policy: type[Policy], it: Page) -> Iterator[str]:
+    yield from ("What tells of it, among [the events of a request](README.md#events):", "")
     yield from ("| event | when |", "|---|---|")
-    yield from (f"| `{name}` | {when} |" for name, when in it.events.items())
+    told = {"PlanMade": _IN_THE_PLAN[policy.phase], **it.events, **it.rarer}
+    yield from (f"| `{name}` | {when} |" for name, when in told.items())
 
 
 def _link(name: str) -> str:
@@ -165,7 +176,8 @@ A lane for each attempt, all on one time axis. Thin is waiting, thick is streami
 and what became of it. Below are those passed over, what the policy said of each candidate, and what the client saw and when.
 """
 _EVERY_REQUEST = """
-Every request states, whichever policies its chain has: {always}. The pages name what a policy adds to these.
+Every request states, whichever policies its chain has: {always}. The pages name which of them tell of a policy, and what
+it adds.
 """
 
 

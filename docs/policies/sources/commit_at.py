@@ -30,6 +30,6 @@ policies = ["silent-skip", { kind = "commit-at", at = "message" }]
         candidates=["steady/m?after_s=0.4&words=60&gap_ms=50"],
         policies=['"silent-skip"', '"in-order"', '{ kind = "commit-at", at = "message" }'],
     ),
-    events={},
+    events={"Committed": "only when so much is there"},
     see=("idle-timeout", "hedge"),
 )

@@ -29,6 +29,9 @@ policies = ["silent-skip", { kind = "deadline", s = 300 }]
         candidates=["slow/m?after_s=9", "slow_too/m?after_s=9"],
         policies=['"silent-skip"', '"in-order"', '{ kind = "hedge", after_s = 1 }', '{ kind = "deadline", s = 4 }'],
     ),
-    events={},
+    events={
+        "AttemptEnded": "`abandoned`, by the deadline",
+        "RequestFinished": "`refused` with 504, or `broken` where the client has seen a part",
+    },
     see=("first-content-timeout", "idle-timeout", "max-wait"),
 )

@@ -38,6 +38,6 @@ base_url = "http://10.0.0.7:8000/v1"
         candidates=["silent/m?fault=silence", "mute/m?fault=silence", "dumb/m?fault=silence"],
         policies=['"silent-skip"', '"in-order"', '{ kind = "first-content-timeout", s = 3, fallback_s = 1 }'],
     ),
-    events={},
+    events={"AttemptEnded": "`failed` with `first content timeout`; it counts against the health"},
     see=("idle-timeout", "deadline", "hedge"),
 )

@@ -19,17 +19,23 @@ PAGE = Page(
     avoid="""where the candidates are one machine under two names (both slow down together), or where a second prompt is dear
     and its answer not urgent: `sequence`. Where the first answer counts and requests are free: `race`.""",
     fields={
-        "after_s": Field(
-            "seconds, above 0", "a fixed delay, taken as written; leaves `after` and `at_least` without meaning"
-        ),
+        "after_s": Field("seconds, above 0", "a fixed delay, taken as written; then nothing is learned"),
         "after": Field(
             "`p50`, `p75`, `p90`, `p92`, `p95`, `p99`", "the delay is this quantile of the candidate's own times"
         ),
-        "at_least": Field(
-            "a factor such as `2x-median`", "and at least this many times its median; within 0.3 and 15 s"
-        ),
+        "at_least": Field("a factor such as `2x-median`", "and at least this many times its median"),
+        "at_most": Field("a factor such as `4x-median`", "and at most this many times its median"),
+        "floor_s": Field("seconds, above 0", "no learned delay is shorter"),
+        "ceiling_s": Field("seconds, above 0, at least `floor_s`", "no learned delay is longer"),
+        "cold_s": Field("seconds, above 0", "the delay until enough answers were measured"),
         "extra_load": Field("above 0, at most 1", "the share of requests that may be hedged"),
         "paid": Field("true, false", "hedge to candidates that cost money, too"),
+        "second_usd": Field(
+            "US dollars, above 0", "what a second of waiting is worth: a dear prompt is hedged the later"
+        ),
+        "warm": Field(
+            "`hedge`, `wait`", "`wait`: who has some of the conversation cached is waited for until it fails"
+        ),
     },
     toml="""
 [chains.coding]
@@ -37,7 +43,7 @@ candidates = ["zai/glm-4.7-flash", "open_router/qwen/qwen3-coder:free"]
 policies = [
   "silent-skip",
   "least-loaded",
-  { kind = "hedge", after = "p92", at_least = "2x-median", extra_load = 0.08 },
+  { kind = "hedge", after = "p95", extra_load = 0.05 },
 ]
 """,
     good=Scene(
@@ -55,6 +61,8 @@ policies = [
         asks=[*(Ask(after_s=0.1, beside=True) for _ in range(10)), Ask(after_s=0.1)],
     ),
     events={
+        "AttemptStarted": "`hedge = true`: the next has started beside the running one, on the budget",
+        "AttemptEnded": "`lost`: cancelled in the moment in which another was chosen",
         "HedgeDenied": "a hedge was due, and the budget had none left",
     },
     see=("sequence", "race", "max-in-flight"),

@@ -27,6 +27,9 @@ policies = ["silent-skip", { kind = "idle-timeout", s = 90 }]
         candidates=["stalled/m?after_s=0.2&words=4&gap_ms=3000", "next/m?words=4"],
         policies=['"silent-skip"', '"in-order"', '{ kind = "idle-timeout", s = 2 }'],
     ),
-    events={},
+    events={
+        "AttemptEnded": "`failed` with `idle timeout`; it counts against the health",
+        "Rescued": "somebody else goes on with the answer",
+    },
     see=("first-content-timeout", "deadline", "commit-at", "../chains.md"),
 )

@@ -27,6 +27,6 @@ policies = ["silent-skip", { kind = "max-attempts", n = 2 }]
         candidates=["failing/m?fault=500&after_s=0.3", "broken/m?fault=reset&after_s=0.3", "third/m"],
         policies=['"silent-skip"', '"in-order"', '{ kind = "max-attempts", n = 2 }'],
     ),
-    events={},
+    events={"RequestFinished": "`refused`: so many have failed, and nobody else may be asked"},
     see=("max-in-flight", "deadline"),
 )

@@ -37,6 +37,6 @@ policies = ["silent-skip", { kind = "hedge", after_s = 4 }, { kind = "max-in-fli
             '{ kind = "max-in-flight", n = 1 }',
         ],
     ),
-    events={},
+    events={"AttemptStarted": "never while so many are running"},
     see=("hedge", "race", "max-attempts"),
 )

@@ -32,6 +32,6 @@ policies = ["silent-skip", { kind = "max-wait", s = 120 }]
         providers={"one": 'scope = { kind = "window", requests = 1, per_s = 30 }'},
         asks=[Ask(), Ask()],
     ),
-    events={},
+    events={"RequestFinished": "`refused` at once: the first to be back is too late"},
     see=("silent-skip", "deadline"),
 )

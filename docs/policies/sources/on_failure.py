@@ -42,6 +42,6 @@ base_url = "http://10.0.0.7:8000/v1"
         candidates=["strict/m?fault=500&after_s=0.3", "steady/m"],
         policies=['"silent-skip"', '"in-order"', '{ kind = "on-failure", of = "server-error", next = "stop" }'],
     ),
-    events={},
+    events={"AttemptEnded": "`failed`, with the row by which it was judged"},
     see=("rescue", "max-attempts"),
 )

@@ -28,6 +28,9 @@ policies = ["silent-skip", { kind = "race", width = 2 }]
         candidates=["failing/m?fault=reset&after_s=0.2", "slow/m?after_s=2", "third/m?after_s=0.6&words=12&gap_ms=50"],
         policies=['"silent-skip"', '"in-order"', '{ kind = "race", width = 2 }'],
     ),
-    events={},
+    events={
+        "AttemptStarted": "`beside = true`: started beside another, uncharged",
+        "AttemptEnded": "`lost`: cancelled in the moment in which another was chosen",
+    },
     see=("hedge", "sequence", "max-in-flight"),
 )

@@ -48,5 +48,6 @@ images = false
         asks=[Ask(tokens=20_000)],
     ),
     events={},
+    rarer={"LessonLearned": "a refusal has taught what a candidate cannot do"},
     see=("silent-skip", "../providers.md"),
 )

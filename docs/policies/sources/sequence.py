@@ -28,6 +28,6 @@ policies = ["silent-skip", "in-order", "sequence", { kind = "first-content-timeo
         candidates=["silent/m?fault=silence", "steady/m?after_s=0.4&words=12&gap_ms=50"],
         policies=['"silent-skip"', '"in-order"', '"sequence"', '{ kind = "first-content-timeout", s = 8 }'],
     ),
-    events={},
+    events={"AttemptStarted": "only after the `AttemptEnded` of the one before"},
     see=("hedge", "race", "first-content-timeout"),
 )

@@ -53,7 +53,7 @@ policies = ["silent-skip", "sticky", "least-loaded", "hedge"]
     ),
     events={
         "AffinityBroken": "a turn was answered elsewhere than at home: what that cost, and what it saved",
-        "AffinityChanged": "a conversation has a home, or another one",
     },
+    rarer={"AffinityChanged": "a conversation has another home from now on"},
     see=("least-loaded", "cheapest", "hedge"),
 )

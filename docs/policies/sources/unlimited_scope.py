@@ -37,6 +37,9 @@ policies = ["silent-skip", { kind = "unlimited-scope", for = ["zen"] }]
         asks=[Ask(), Ask(), Ask()],
         shown=2,
     ),
-    events={"BreakerChanged": "its 429s have added up to an ejection, or the ejection is over"},
+    events={
+        "ScopeBlocked": "a 429 all the same: other chains heed it",
+        "BreakerChanged": "its 429s have added up to an ejection, or the ejection is over",
+    },
     see=("silent-skip", "../chains.md"),
 )
