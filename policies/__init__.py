@@ -72,7 +72,6 @@ from policies._policy import to_toml as to_toml
 from policies._registry import KINDS as KINDS
 from policies._registry import OWN as OWN
 from policies._registry import PLANNED as PLANNED
-from policies._registry import found_as as found_as
 from policies._registry import policy_class as policy_class
 from policies._room import no_room_at as no_room_at
 from policies._room import no_room_in as no_room_in
