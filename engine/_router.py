@@ -265,9 +265,7 @@ class Router:
             await race.reply.finish()
             return "answered", 200
         else:
-            now = trio.current_time()
-            waits_s = [max(0.0, ready_at - now) for ready_at, _ in race.pacer.waiting()]
-            refusal = _refusals.exhausted(race.plan, race.faults, race.skips, waits_s, race.length())
+            refusal = _refusals.exhausted(race.plan, race.faults, race.skips, race.waits_s(), race.length())
         await race.reply.refuse(refusal)
         return "refused", refusal.status
 

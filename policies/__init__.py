@@ -42,7 +42,9 @@ from policies._policy import to_toml as to_toml
 from policies._registry import KINDS as KINDS
 from policies._registry import PLANNED as PLANNED
 from policies._registry import policy_class as policy_class
+from policies._retry import Retry as Retry
 from policies._scope import SCOPES as SCOPES
+from policies._scope import Adaptive as Adaptive
 from policies._scope import Breaker as Breaker
 from policies._scope import Concurrency as Concurrency
 from policies._scope import Scope as Scope

@@ -18,6 +18,7 @@ from policies._order import InOrder, LeastLoaded
 from policies._outcome import CommitAt
 from policies._pace import Hedge, Race, Sequence
 from policies._policy import Policy, PolicyError
+from policies._retry import Retry
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
 
 ENTRY_POINTS = "hedgerow.policies"
@@ -37,6 +38,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     Deadline,
     FirstContentTimeout,
     IdleTimeout,
+    Retry,
     CommitAt,
 )
 
@@ -59,7 +61,6 @@ PLANNED = frozenset(
         "most-headroom",
         "fewest-tool-errors",
         "sticky",
-        "retry",
         "rescue",
         "on-failure",
     ]

@@ -40,6 +40,7 @@ from policies import (
     Price,
     Race,
     RequireCapability,
+    Retry,
     Sequence,
     SilentSkip,
     UnlimitedScope,
@@ -176,6 +177,7 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     Deadline: st.builds(Deadline, s=durations),
     FirstContentTimeout: st.builds(FirstContentTimeout, s=durations, fallback_s=_maybe(durations)),
     IdleTimeout: st.builds(IdleTimeout, s=durations),
+    Retry: st.builds(Retry, tries=st.integers(1, 20), base_s=durations, cap_s=durations),
     CommitAt: st.builds(CommitAt, at=st.sampled_from(get_args(CommitPoint))),
 }
 

@@ -18,6 +18,7 @@ import trio
 from engine._events import EngineEvent
 from engine._failure import AttemptError, Failure
 from engine._ports import Ask
+from engine._quota import Quota
 from engine._stream import StreamEvent
 
 
@@ -79,6 +80,7 @@ class Exchange:
     closed_at: float | None = None
     reads: list[float] = attrs.field(factory=list)
     via: str = "script"
+    quota: Quota = ()
     _acts: Iterator[Act] = attrs.field(factory=lambda: iter(()))
 
     @property
