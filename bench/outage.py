@@ -52,7 +52,8 @@ class Outcome:
 def config(upstreams: tuple[Upstream, Upstream], settings: str = "", policies: str = "") -> str:
     """A file that leaves everything at its defaults, unless it says otherwise."""
     tables = [
-        f'[providers.{up.name}]\nwire = "anthropic"\nbase_url = {json.dumps(up.base_url)}\n{settings}' for up in upstreams
+        f'[providers.{up.name}]\nwire = "anthropic"\nbase_url = {json.dumps(up.base_url)}\n{settings}'
+        for up in upstreams
     ]
     candidates = json.dumps([f"{up.name}/claude-sonnet-5-5" for up in upstreams])
     chain = f"[chains.main]\ncandidates = {candidates}\n{policies}"

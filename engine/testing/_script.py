@@ -109,6 +109,8 @@ class ScriptedTransport:
 
     scripts: Mapping[str, Sequence[Script]]
     log: list[EngineEvent | Exchange] = attrs.field(factory=list)
+    #: What the head of an answer tells of a provider's limits, by its id.
+    told: dict[str, Quota] = attrs.field(factory=dict)
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -126,6 +128,7 @@ class ScriptedTransport:
             for act in played.asking:
                 await _do(act)
             exchange.answered_at = trio.current_time()
+            exchange.quota = self.told.get(exchange.provider, ())
             yield exchange
         finally:
             try:

@@ -161,7 +161,7 @@ async def test_giving_up_after_max_wait(scenario: MakeScenario, autojump_clock: 
         nursery.start_soon(it.serve, None, replies[1])
     refusal = refusal_of(replies[1])
     assert replies[1].ended_at == 5.0
-    assert (refusal.status, refusal.type, refusal.retry_after_s) == (503, "overloaded_error", 1)
+    assert (refusal.status, refusal.type, refusal.retry_after_s) == (503, "api_error", 1)
     assert "a/m: no free concurrency slot" in refusal.message
 
 

@@ -54,6 +54,7 @@ def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
         *("in-order", "least-loaded"),
         *("sequence", "hedge", "race"),
         *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
+        "retry",
         "commit-at",
     }
     for kind, cls in KINDS.items():
