@@ -39,7 +39,7 @@ def test_requests_are_counted_down_from_what_was_told() -> None:
     """Two were left, two have begun since; one that was not sent gives its place back."""
     made = row(requests(2, limit=10))
     made.take()
-    assert made.room(101.0)[:2] == (0.0, pytest.approx(0.1))
+    assert made.room(101.0)[:2] == pytest.approx((0.0, 0.1))
     made.take()
     assert made.room(101.0)[0] == 11.0
     made.give_back(101.0)
@@ -57,7 +57,7 @@ def test_of_tokens_only_what_is_as_good_as_gone_counts() -> None:
     """How a host counts a cached prompt, nobody here knows."""
     few = Allowance(name="tokens", unit="tokens", remaining=2_000, limit=100_000, reset_s=12.0)
     gone = Allowance(name="tokens", unit="tokens", remaining=0, limit=100_000, reset_s=12.0)
-    assert row(few).room(100.0)[:2] == (0.0, pytest.approx(0.02))
+    assert row(few).room(100.0)[:2] == pytest.approx((0.0, 0.02))
     assert row(gone).room(100.0)[0] == 12.0
 
 

@@ -13,8 +13,8 @@ from engine._stream import NO_USAGE, Usage
 from policies import FailureKind, Need, PolicyError, Window
 
 
-def book(**spec: int) -> ScopeBook:
-    return ScopeBook(lambda provider: Window(per_s=60.0, **spec))
+def book(tokens: int) -> ScopeBook:
+    return ScopeBook(lambda provider: Window(per_s=60.0, tokens=tokens))
 
 
 def slot(made: ScopeBook, at: float, tokens: int) -> Slot:
@@ -34,7 +34,7 @@ def test_tokens_are_reserved_at_the_start_and_come_back_when_they_leave_the_wind
     assert (busy.wait_s, busy.by) == (40.0, "scope")
     assert made.room("a", 0, 20.0, 60).wait_s == 50.0
     assert made.room("a", 0, 20.0, 10).wait_s == 0.0
-    assert made.window("a", 0, 20.0) == (0.0, pytest.approx(0.1))
+    assert made.window("a", 0, 20.0) == pytest.approx((0.0, 0.1))
 
 
 def test_what_was_reported_takes_the_place_of_what_was_expected() -> None:

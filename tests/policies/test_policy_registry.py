@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from policies import KINDS, PLANNED, Hedge, PolicyError, arguments, kebab, policy_class
+from policies import KINDS, Hedge, PolicyError, arguments, kebab, policy_class
 from policies import _registry as registry
 
 SOURCE = '''
@@ -50,30 +50,17 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
     """The names that the design lists, and no others."""
     assert set(KINDS) == {
-        *("silent-skip", "require-capability", "unlimited-scope"),
-        *("in-order", "least-loaded"),
+        *("silent-skip", "require-capability", "unlimited-scope", "only", "except", "during", "spend-cap"),
+        *("in-order", "least-loaded", "power-of-two", "round-robin", "weighted", "random"),
+        *("fastest", "cheapest", "highest-throughput", "most-headroom", "fewest-tool-errors", "sticky"),
         *("sequence", "hedge", "race"),
         *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
         "retry",
-        "commit-at",
+        *("commit-at", "rescue", "on-failure"),
     }
     for kind, cls in KINDS.items():
         assert kebab(cls.__name__) == cls.kind() == kind
         assert policy_class(kind) is cls
-
-
-def test_nothing_is_both_built_and_planned() -> None:
-    """A policy that arrives leaves the list of those that are missing."""
-    assert not PLANNED & KINDS.keys()
-
-
-@pytest.mark.parametrize("kind", sorted(PLANNED))
-def test_a_planned_policy_is_refused_by_name(kind: str) -> None:
-    """It exists in the documents: 'unknown' would send the reader looking for a typo."""
-    with pytest.raises(
-        PolicyError, match=f"policy '{kind}' is not available in this version; available: silent-skip, "
-    ):
-        policy_class(kind)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +88,10 @@ def test_a_name_near_nothing_gets_the_list() -> None:
 def test_arguments_are_the_fields_without_a_trailing_underscore() -> None:
     """`for` is a keyword in Python and none in TOML."""
     assert list(arguments(KINDS["unlimited-scope"])) == ["for"]
-    assert list(arguments(Hedge)) == ["after_s", "after", "at_least", "extra_load", "paid"]
+    assert list(arguments(Hedge)) == [
+        *("after_s", "after", "at_least", "at_most", "floor_s", "ceiling_s", "cold_s"),
+        *("extra_load", "paid", "second_usd", "warm"),
+    ]
     assert list(arguments(KINDS["sequence"])) == []
 
 
@@ -155,11 +145,9 @@ def test_a_distributions_policy_loads_by_its_entry_point(plugins: list[EntryPoin
 
 
 def test_a_distribution_cannot_replace_a_built_in_policy(plugins: list[EntryPoint], module: str) -> None:
-    """What `hedge` means in a file does not depend on what else is installed; nor does what is missing."""
-    plugins += [EntryPoint(name, f"{module}:Backwards", "hedgerow.policies") for name in ("hedge", "sticky")]
+    """What `hedge` means in a file does not depend on what else is installed."""
+    plugins.append(EntryPoint("hedge", f"{module}:Backwards", "hedgerow.policies"))
     assert policy_class("hedge") is Hedge
-    with pytest.raises(PolicyError, match="not available in this version"):
-        policy_class("sticky")
 
 
 @pytest.mark.parametrize(
