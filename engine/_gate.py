@@ -214,9 +214,11 @@ class LocalGate:
         One whose key or model is out keeps nobody else from his turn; one for whom the scope has no room does, or large
         requests would wait for ever.
         """
-        line = self._lines.get(provider)
+        line, out = self._lines.get(provider), set[Candidate]()
         for waiting in line.in_turn() if line else ():
             step, keys = waiting.steps[provider]
+            if step.candidate in out:
+                continue
             found = self._decide(step, keys, at, waiting.asker)
             if isinstance(found, LocalPermit):
                 self._out(waiting, provider)
@@ -224,4 +226,6 @@ class LocalGate:
                 waiting.turn.set()
             elif found.by == "scope":
                 return found
+            else:
+                out.add(step.candidate)
         return None
