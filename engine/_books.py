@@ -154,8 +154,8 @@ class Books:
         provider = config.providers[candidate.provider]
         model = provider.model(candidate.model)
         key = self._key(provider, at, expected_tokens(need))
-        key_status, key_reason = self.keys.why(provider.id, len(provider.keys), at)
         best = self.keys.best(provider.id, len(provider.keys), at)
+        why = self.keys.why(provider.id, len(provider.keys), at) if best.status else (401, "")
         breaker, breaker_wait_s = self.breakers.state(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         room = self.scopes.room(provider.id, key, at, expected_tokens(need))
@@ -181,8 +181,8 @@ class Books:
             block_wait_s=block_wait_s,
             block_reason=block_reason,
             key_wait_s=best.wait_s if best.status else 0.0,
-            key_status=key_status if best.status else 401,
-            key_reason=key_reason if best.status else "",
+            key_status=why[0],
+            key_reason=why[1],
             gone_wait_s=self.rests.gone_wait_s(candidate, at),
             window_wait_s=room.wait_s,
             window_reason=room.reason,

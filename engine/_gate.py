@@ -94,8 +94,10 @@ class LocalGate:
         candidate, books = step.candidate, self._books
         best = books.keys.best(candidate.provider, keys, at)
         if not best.free:
-            reason = best.reason if best.status is None else books.keys.why(candidate.provider, keys, at)[1]
-            return Busy(by="keys", reason=reason, wait_s=best.wait_s, status=best.status)
+            if best.status is None:
+                return Busy(by="keys", reason=best.reason, wait_s=best.wait_s)
+            status, reason = books.keys.why(candidate.provider, keys, at)
+            return Busy(by="keys", reason=reason, wait_s=best.wait_s, status=status)
         wait_s = books.breakers.admit(candidate, at)
         if wait_s > 0:
             return Busy(by="breaker", reason=f"breaker open ({books.breakers.reason(candidate)})", wait_s=wait_s)

@@ -9,7 +9,7 @@ same plan on another day and another machine, as long as the policies are the sa
 from __future__ import annotations
 
 import tomllib
-from typing import Any
+from typing import Any, get_origin
 
 import attrs
 from cattrs import Converter
@@ -42,6 +42,9 @@ def _compact() -> Converter:
     made = Converter()
     made.register_unstructure_hook_factory(
         attrs.has, lambda cls: make_dict_unstructure_fn(cls, made, _cattrs_omit_if_default=True)
+    )
+    made.register_unstructure_hook_func(
+        lambda kind: get_origin(kind) is tuple, lambda value: [made.unstructure(one) for one in value]
     )
     return made
 

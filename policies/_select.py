@@ -55,7 +55,7 @@ def _lasting(facts: Facts) -> tuple[int | None, str]:
     if facts.gone_wait_s > 0:
         return 404, f"model not found there, tried again in {facts.gone_wait_s:.0f} s"
     if facts.key_wait_s > 0:
-        why = facts.key_reason or _KEYS.get(facts.key_status, "every key rests")
+        why = facts.key_reason or _KEYS.get(facts.key_status, "no key may be used")
         return facts.key_status, f"{why}, tried again in {facts.key_wait_s:.0f} s"
     return None, ""
 

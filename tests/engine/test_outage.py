@@ -8,6 +8,7 @@ and by no other stream after that. `bench/outage.py` does the same with the real
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import attrs
 import pytest
@@ -64,7 +65,7 @@ class Mending(dict[str, list[Script]]):
         return super().__getitem__(id) if trio.current_time() < OUTAGE_S else [script(answer("back"))]
 
 
-def dead(kind: FailureKind, **rest: object) -> Script:
+def dead(kind: FailureKind, **rest: Any) -> Script:
     return script(asking=[failing(kind, **rest)])
 
 
