@@ -9,7 +9,7 @@ same plan on another day and another machine, as long as the policies are the sa
 from __future__ import annotations
 
 import tomllib
-from typing import Any, get_origin
+from typing import Any
 
 import attrs
 from cattrs import Converter
@@ -44,7 +44,7 @@ def _compact() -> Converter:
         attrs.has, lambda cls: make_dict_unstructure_fn(cls, made, _cattrs_omit_if_default=True)
     )
     made.register_unstructure_hook_func(
-        lambda kind: get_origin(kind) is tuple, lambda value: [made.unstructure(one) for one in value]
+        lambda kind: getattr(kind, "__origin__", None) is tuple, lambda value: [made.unstructure(one) for one in value]
     )
     return made
 

@@ -82,7 +82,10 @@ DEATHS: dict[str, dict[str, Script]] = {
 }
 
 
-@pytest.mark.parametrize("policies", [DEFAULT_POLICIES, AUTO_POLICIES], ids=["default", "auto"])
+@pytest.mark.parametrize(
+    "policies",
+    [pytest.param(DEFAULT_POLICIES, id="default"), pytest.param(AUTO_POLICIES, id="auto", marks=pytest.mark.long)],
+)
 @pytest.mark.parametrize("death", DEATHS)
 async def test_a_client_is_still_there_when_everybody_is_back(
     scenario: MakeScenario, autojump_clock: MockClock, death: str, policies: tuple[Policy, ...]
