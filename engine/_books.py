@@ -20,6 +20,7 @@ from engine._keys import KeyBook
 from engine._latency import LatencyBook
 from engine._lessons import LessonBook
 from engine._load import LoadBook
+from engine._pushback import PushbackBook
 from engine._rests import RestBook
 from engine._scopes import ScopeBook
 from engine.config import Config, Provider
@@ -47,6 +48,7 @@ class Books:
     load: LoadBook = attrs.field(factory=LoadBook)
     latency: LatencyBook = attrs.field(factory=LatencyBook)
     rests: RestBook = attrs.field(factory=RestBook)
+    pushback: PushbackBook = attrs.field(factory=PushbackBook)
     budget: HedgeBudget = attrs.field(factory=HedgeBudget)
     lessons: LessonBook = attrs.field(factory=LessonBook)
     estimates: EstimateBook = attrs.field(factory=EstimateBook)
@@ -69,6 +71,7 @@ class Books:
             self.scopes,
             self.keys,
             self.rests,
+            self.pushback,
             self.budget,
             self.lessons,
             self.estimates,
@@ -108,7 +111,7 @@ class Books:
         model = provider.model(candidate.model)
         key = self._key(provider, at)
         best = self.keys.best(provider.id, len(provider.keys), at)
-        breaker, breaker_wait_s = self.breakers.state(candidate, at)
+        health = self.breakers.standing(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         window_wait_s, headroom = self.scopes.window(provider.id, key, at)
         because = provider.unusable_for(candidate.model)
@@ -121,8 +124,11 @@ class Books:
             in_flight=self.load.in_flight(candidate.name),
             ttfc_s=self.load.ttfc_s(candidate.name, at),
             latency=self.latency.latency(candidate.name, need.input_tokens),
-            breaker=breaker,
-            breaker_wait_s=breaker_wait_s,
+            breaker=health.state,
+            breaker_wait_s=health.wait_s,
+            breaker_reason=health.reason,
+            ramp=health.ramp,
+            pushback_s=self.pushback.left_s(provider.id, len(provider.keys), at),
             block_wait_s=block_wait_s,
             block_reason=block_reason,
             key_wait_s=best.wait_s if best.status else 0.0,

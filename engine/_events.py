@@ -168,6 +168,8 @@ class AttemptEnded(EngineEvent):
     estimate: Estimate | None = None
     #: As in `TryEnded`.
     key: int = -1
+    #: The client's session; empty where it named none.
+    session: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -184,10 +186,49 @@ class RequestFinished(EngineEvent):
 
 @attrs.frozen(kw_only=True)
 class BreakerChanged(EngineEvent):
+    """`candidate` has the model `*` where the provider as a whole is meant. `for_s`: for how long it opens.
+
+    `by` is who did it, where it was not the candidate's own doing: `operator`.
+    """
+
     candidate: Candidate
     before: str
     after: str
     reason: str
+    for_s: float = 0.0
+    by: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class HealthCheckStarted(EngineEvent):
+    """A tiny request of our own goes to a candidate. It is no client's, and in no account of requests or attempts."""
+
+    candidate: Candidate
+
+
+@attrs.frozen(kw_only=True)
+class HealthChecked(EngineEvent):
+    """What came of it. `counts`: the failure speaks against the candidate's health. `cost_usd` is None where no price is known.
+
+    Neither `ok` nor a failure: it was given up.
+    """
+
+    candidate: Candidate
+    ok: bool
+    elapsed_s: float
+    failure: Failure | None = None
+    counts: bool = False
+    usage: Usage = NO_USAGE
+    cost_usd: float | None = None
+    by: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ProviderReset(EngineEvent):
+    """Somebody says that a provider is well again: what was held against it and its models is forgotten."""
+
+    provider: str
+    by: str
 
 
 @attrs.frozen(kw_only=True)

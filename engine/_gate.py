@@ -60,14 +60,15 @@ class LocalGate:
         if not best.free:
             reason = best.reason if best.status is None else "every key is resting"
             return Busy(by="keys", reason=reason, wait_s=best.wait_s, status=best.status)
-        wait_s = books.breakers.admit(candidate, at)
-        if wait_s > 0:
-            return Busy(by="breaker", reason=f"breaker open ({books.breakers.reason(candidate)})", wait_s=wait_s)
         permit = LocalPermit(self, step, -1, at, keys, session)
+        wait_s = books.breakers.admit(candidate, at, permit, last_resort=step.last_resort)
+        if wait_s > 0:
+            why = books.breakers.standing(candidate, at).reason
+            return Busy(by="breaker", reason=f"breaker open ({why})", wait_s=wait_s)
         busy = self._take(permit, at)
         if busy is None:
             return permit
-        books.breakers.release(candidate)
+        books.breakers.release(candidate, permit)
         return busy
 
     def _take(self, permit: LocalPermit, at: float, beside: frozenset[int] = frozenset()) -> Busy | None:
@@ -108,8 +109,7 @@ class LocalGate:
         provider = permit.candidate.provider
         self._books.scopes.give_back(provider, max(0, permit.key), taken_at=permit.taken_at, sent=sent)
         self._books.keys.give_back(provider, permit.key)
-        if not sent:
-            self._books.breakers.release(permit.candidate)  # nothing was probed
+        self._books.breakers.release(permit.candidate, permit)  # where no attempt came of it
         self._wake(provider)
 
     def _wake(self, provider: str) -> None:

@@ -259,6 +259,7 @@ class Race:
                 usage=attempt.relay.usage,
                 estimate=self.request.estimate,
                 key=attempt.key,
+                session=self.request.session,
             )
         )
         self._wake.set()

@@ -36,7 +36,9 @@ class Step:
     for a failure (sequence), a number is a hedge, 0 is a race. `first_content_s` bounds the wait for first content,
     `idle_s` the silence after it. `not_before_s` holds the launch back, in seconds from the making of the plan.
     `unlimited` lifts rate windows and 429 blocks for this step. `alone`: nobody is started beside it for want of patience,
-    also where it moves up into another's place.
+    also where it moves up into another's place. `behind` says why a step stands behind others that it would come before.
+    `last_resort`: everybody is ejected for longer than the request may wait, so its breaker lets it through before its
+    time, with one request at once.
     """
 
     candidate: Candidate
@@ -47,6 +49,8 @@ class Step:
     not_before_s: float = 0.0
     unlimited: bool = False
     alone: bool = False
+    behind: str = ""
+    last_resort: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -6,6 +6,8 @@ order matters only among order policies, where the first written decides and lat
 
 Selection is a property of the moment, so it may leave nobody. Then the candidate that is back first becomes the only
 step, held until that moment: the request waits, holding nothing, rather than fail while somebody will be free in a second.
+Where that is later than it may wait, and somebody is out for his health alone, the soonest to recover of those is asked at
+once: a chain does not eject itself empty.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from typing import ClassVar
 import attrs
 
 from policies._facts import Candidate, View
-from policies._plan import Plan, Skip, Step
+from policies._plan import Limits, Plan, Skip, Step
+from policies._slow_start import eased
 
 #: A JSON answer has no pings to keep the client patient: Claude Code gives up on one after 300 s without a byte.
 JSON_DEADLINE_S = 280.0
@@ -136,12 +139,29 @@ def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view:
     ordered = effective(policies)
     for policy in (p for p in ordered if p.phase < Phase.SELECT):
         plan = policy.apply(plan, view)
-    plan = _selected(plan, [p for p in ordered if p.phase is Phase.SELECT], view)
-    held = None if plan.steps else _first_back(plan)
-    if held is not None:
-        step = Step(candidate=held.candidate, not_before_s=held.wait_s or 0.0)
-        plan = attrs.evolve(plan, steps=(step,), skipped=tuple(s for s in plan.skipped if s is not held))
-    for policy in (p for p in ordered if p.phase > Phase.SELECT):
+    selects = [p for p in ordered if p.phase is Phase.SELECT]
+    selected = _selected(plan, selects, view)
+    held = None if selected.steps else _first_back(selected)
+    made = _completed(selected if held is None else _restored(selected, held), ordered, view, held)
+    if made.steps:
+        return made
+    last = _soonest_to_recover(plan, selects, view)
+    skip = next((s for s in selected.skipped if s.candidate == last), None)
+    return made if skip is None else _completed(_restored(selected, skip, wait_s=0.0), ordered, view, None)
+
+
+def _restored(plan: Plan, skip: Skip, wait_s: float | None = None) -> Plan:
+    """The plan with somebody who was passed over as its only step, held until he is back."""
+    step = Step(candidate=skip.candidate, not_before_s=(skip.wait_s or 0.0) if wait_s is None else wait_s)
+    return attrs.evolve(plan, steps=(step,), skipped=tuple(s for s in plan.skipped if s is not skip))
+
+
+def _completed(plan: Plan, ordered: Sequence[Policy], view: View, held: Skip | None) -> Plan:
+    """What comes after selecting: order, slow start, pace, limits, outcome."""
+    for policy in (p for p in ordered if p.phase is Phase.ORDER):
+        plan = policy.apply(plan, view)
+    plan = eased(plan, view)
+    for policy in (p for p in ordered if p.phase > Phase.ORDER):
         plan = policy.apply(plan, view)
     return _finished(plan, view, held)
 
@@ -165,6 +185,13 @@ def _first_back(plan: Plan) -> Skip | None:
     """The soft skip with the shortest wait; of equals the one that the file lists first."""
     soft = [skip for skip in plan.skipped if skip.wait_s is not None]
     return min(soft, key=lambda skip: (skip.wait_s, plan.position(skip.candidate)), default=None)
+
+
+def _soonest_to_recover(plan: Plan, selects: Iterable[Policy], view: View) -> Candidate | None:
+    """Of those that would be asked were nobody ejected, the one whose breaker lets a request through first."""
+    well = {name: attrs.evolve(facts, breaker="closed", breaker_wait_s=0.0) for name, facts in view.facts.items()}
+    merely_out = _selected(plan, selects, attrs.evolve(view, facts=well)).steps
+    return min((s.candidate for s in merely_out), key=lambda c: view.of(c).breaker_wait_s, default=None)
 
 
 #: The limits to first content: of the first attempt, and of every later one.
@@ -193,7 +220,7 @@ def _finished(plan: Plan, view: View, held: Skip | None) -> Plan:
         for i, step in enumerate(plan.steps)
     )
     skipped = tuple(_with_own_limits(skip, view) for skip in plan.skipped)
-    plan = attrs.evolve(plan, limits=limits, steps=steps, skipped=skipped)
+    plan = attrs.evolve(plan, limits=limits, steps=_with_last_resort(steps, limits, view), skipped=skipped)
     late = tuple(
         Skip(
             candidate=s.candidate,
@@ -205,3 +232,13 @@ def _finished(plan: Plan, view: View, held: Skip | None) -> Plan:
         if held and s.not_before_s > limits.max_wait_s
     )
     return plan.skipping(*late)
+
+
+def _with_last_resort(steps: tuple[Step, ...], limits: Limits, view: View) -> tuple[Step, ...]:
+    """Where everybody left is ejected for longer than the request may wait, the soonest to recover is asked now."""
+    wait_s = {step: view.of(step.candidate).breaker_wait_s for step in steps}
+    shut = [step for step in steps if view.of(step.candidate).breaker == "open" and wait_s[step] > limits.max_wait_s]
+    if not steps or len(shut) < len(steps):
+        return steps
+    soonest = min(shut, key=lambda step: wait_s[step])
+    return tuple(attrs.evolve(step, last_resort=True, not_before_s=0.0) if step is soonest else step for step in steps)
