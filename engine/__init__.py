@@ -19,6 +19,7 @@ from engine._events import LessonLearned as LessonLearned
 from engine._events import PlanMade as PlanMade
 from engine._events import RequestAccepted as RequestAccepted
 from engine._events import RequestFinished as RequestFinished
+from engine._events import RequestShared as RequestShared
 from engine._events import ScopeBlocked as ScopeBlocked
 from engine._events import TokensCounted as TokensCounted
 from engine._events import TryEnded as TryEnded
@@ -58,6 +59,7 @@ from engine._request import Request as Request
 from engine._request import need_of as need_of
 from engine._request import parse as parse
 from engine._router import Router as Router
+from engine._sharing import Sharing as Sharing
 from engine._stream import JSON as JSON
 from engine._stream import LEAST_SIZE as LEAST_SIZE
 from engine._stream import MESSAGE_STOP as MESSAGE_STOP

@@ -59,6 +59,13 @@ class AnsweredLocally(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class RequestShared(EngineEvent):
+    """An identical request, `leader`, was under way: this one hears its answer, and asks nobody."""
+
+    leader: str
+
+
+@attrs.frozen(kw_only=True)
 class CandidateSkipped(EngineEvent):
     """A step found busy at the moment of its launch. The plan's own skips are in `PlanMade`."""
 

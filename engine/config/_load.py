@@ -147,6 +147,7 @@ class _Resolver:
             body_s=table.body_s,
             drain_s=table.drain_s,
             write_s=table.write_s,
+            duplicates=table.duplicates,
         )
         exposed = check_exposure(server)
         if exposed and ("server", "insecure") not in self.file.broken:

@@ -24,6 +24,7 @@ from engine._events import (
     PlanMade,
     RequestAccepted,
     RequestFinished,
+    RequestShared,
     TryEnded,
     TryStarted,
 )
@@ -42,6 +43,7 @@ class Record:
     planned: PlanMade | None = None
     local: AnsweredLocally | None = None
     finished: RequestFinished | None = None
+    shared: RequestShared | None = None
     events: list[EngineEvent] = attrs.field(factory=list)
 
 
@@ -63,6 +65,8 @@ class Recent:
                     record.planned = event
                 elif isinstance(event, AnsweredLocally):
                     record.local = event
+                elif isinstance(event, RequestShared):
+                    record.shared = event
                 elif isinstance(event, RequestFinished):
                     record.finished = event
                 else:
@@ -81,6 +85,8 @@ class Recent:
         told["own_policies"] = list(record.accepted.policies)
         if record.local is not None:
             told["local_answer"] = record.local.probe
+        if record.shared is not None:
+            told["shares_answer_of"] = record.shared.leader
         if record.planned is not None:
             told["plan"] = _plan(record.planned.plan)
             told["view"] = _view(record.planned.view)

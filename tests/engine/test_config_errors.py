@@ -63,7 +63,7 @@ SERVER = [
     (
         "[server]\nbnd = 1",
         "c.toml:2: server.bnd: unknown key (did you mean 'bind'?); available: bind, auth_token_env, insecure, max_body_mb, "
-        "body_s, drain_s, write_s",
+        "body_s, drain_s, write_s, duplicates",
     ),
     (
         "[server]\nbind = 8082",
