@@ -100,12 +100,14 @@ def facts() -> SearchStrategy[Facts]:
         "latency": st.sampled_from(LATENCIES),
         "headroom": st.sampled_from([0.0, 0.19, 0.2, 1.0]),
         "sticky": st.sampled_from([False, False, False, True]),
+        "ramp": st.sampled_from([1.0, 1.0, 1.0, 0.1, 0.5]),
     }
     troubled = {
         "usable": st.sampled_from([True, True, True, False]),
         "unusable_because": st.sampled_from(["", "no key"]),
         "breaker": st.sampled_from(get_args(BreakerState)),
         "breaker_wait_s": waits,
+        "breaker_reason": st.sampled_from(["", "4 failures in a row, last: server error"]),
         "block_wait_s": waits,
         "block_reason": st.sampled_from(["", "429"]),
         "key_wait_s": waits,
