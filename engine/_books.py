@@ -23,6 +23,7 @@ from engine._load import LoadBook
 from engine._pushback import PushbackBook
 from engine._rests import RestBook
 from engine._scopes import ScopeBook
+from engine._stance import StanceBook
 from engine.config import Config, Provider
 from policies import Candidate, Facts, Need, Unlimited, View
 
@@ -49,6 +50,7 @@ class Books:
     latency: LatencyBook = attrs.field(factory=LatencyBook)
     rests: RestBook = attrs.field(factory=RestBook)
     pushback: PushbackBook = attrs.field(factory=PushbackBook)
+    stances: StanceBook = attrs.field(factory=StanceBook)
     budget: HedgeBudget = attrs.field(factory=HedgeBudget)
     lessons: LessonBook = attrs.field(factory=LessonBook)
     estimates: EstimateBook = attrs.field(factory=EstimateBook)
@@ -72,6 +74,7 @@ class Books:
             self.keys,
             self.rests,
             self.pushback,
+            self.stances,
             self.budget,
             self.lessons,
             self.estimates,
@@ -114,7 +117,7 @@ class Books:
         health = self.breakers.standing(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         window_wait_s, headroom = self.scopes.window(provider.id, key, at)
-        because = provider.unusable_for(candidate.model)
+        because = provider.unusable_for(candidate.model) or self.stances.against(provider.id, known=sticky)
         timeouts = provider.timeouts_for(candidate.model)
         return Facts(
             usable=not because,

@@ -162,6 +162,11 @@ class BreakerBook:
         row = self._rows.get(candidate.name)
         return row.trips if row else 0
 
+    def ejected(self, provider: str) -> list[Candidate]:
+        """The open rows of a provider, `EVERY` for itself among them, in the order in which they were last written to."""
+        shut = [Candidate.parse(name) for name, row in self._rows.items() if row.is_open]
+        return [candidate for candidate in shut if candidate.provider == provider]
+
     def admit(self, candidate: Candidate, at: float, who: object = True, *, last_resort: bool = False) -> float:
         """Seconds to wait, 0 to go. Going through an open row reserves the leader's place for `who`.
 

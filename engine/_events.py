@@ -239,6 +239,15 @@ class ProviderReset(EngineEvent):
 
 
 @attrs.frozen(kw_only=True)
+class ProviderStance(EngineEvent):
+    """Somebody says whether a provider may be asked, until further notice: `draining` for known conversations alone."""
+
+    provider: str
+    stance: Literal["enabled", "draining", "disabled"]
+    by: str
+
+
+@attrs.frozen(kw_only=True)
 class ScopeBlocked(EngineEvent):
     provider: str
     key: int
