@@ -89,8 +89,8 @@ def log_event(event: EngineEvent) -> None:
                 ok=event.ok,
                 failure=_kind(str(event.failure)) if event.failure else None,
                 seconds=round(event.elapsed_s, 3),
-                output_tokens=event.usage.output,
-                cost_usd=event.cost_usd,
+                tokens=event.bill.tokens,
+                usd=event.bill.usd,
             )
         case ProviderReset():
             _log.warning("provider reset", provider=event.provider, by=event.by)

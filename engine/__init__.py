@@ -6,6 +6,8 @@ from engine._bus import EventBus as EventBus
 from engine._bus import Subscription as Subscription
 from engine._bus import trace_of as trace_of
 from engine._checkup import Checkups as Checkups
+from engine._events import AffinityBroken as AffinityBroken
+from engine._events import AffinityChanged as AffinityChanged
 from engine._events import AnsweredLocally as AnsweredLocally
 from engine._events import AttemptEnded as AttemptEnded
 from engine._events import AttemptStarted as AttemptStarted
@@ -25,6 +27,7 @@ from engine._events import ProviderStance as ProviderStance
 from engine._events import RequestAccepted as RequestAccepted
 from engine._events import RequestFinished as RequestFinished
 from engine._events import RequestShared as RequestShared
+from engine._events import Rescued as Rescued
 from engine._events import ScopeBlocked as ScopeBlocked
 from engine._events import TokensCounted as TokensCounted
 from engine._events import TryEnded as TryEnded

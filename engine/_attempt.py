@@ -25,6 +25,7 @@ from engine._lessons import Learned
 from engine._ports import Ask, Reply, Transport, Upstream, Winner
 from engine._relay import Relay
 from engine._request import Request
+from engine._splice import Splice
 from engine._stream import Kind, MalformedEvent, StreamEvent
 from engine.config import Provider
 from policies import VERDICTS, FailureKind, Outcome, Step
@@ -59,6 +60,9 @@ class Host(Protocol):
     def next_key(self, attempt: Attempt, why: Failure) -> int | None: ...
     def passed_keys(self, attempt: Attempt) -> tuple[PassedKey, ...]: ...
     def showed_content(self, attempt: Attempt) -> None: ...
+    def relay(self) -> Relay: ...
+    def splice(self) -> Splice | None: ...
+    async def show(self, events: list[StreamEvent]) -> None: ...
     async def commit(self, attempt: Attempt) -> None: ...
     def start_soon(self, task: Callable[[], Awaitable[Any]]) -> None: ...
 
@@ -73,6 +77,8 @@ class Attempt:
     started_at: float
     scope: trio.CancelScope
     relay: Relay
+    splice: Splice | None = None  #: this one goes on from what another has begun
+    part: int = 0  #: as in `AttemptStarted`
     hedge: bool = False
     beside: bool = False
     failure: Failure | None = None
@@ -117,7 +123,7 @@ class Attempt:
             ):
                 return failure
             number += 1
-            self.relay, self.held, self._held_bytes = Relay(host.outcome.commit_at), [], 0
+            self.relay, self.splice, self.held, self._held_bytes = host.relay(), host.splice(), [], 0
 
     def _again(self, host: Host, failure: Failure) -> bool:
         """Whether one more try on this candidate is worth it; takes the next key where that is the remedy."""
@@ -223,6 +229,8 @@ class Attempt:
                 return failure
             if relay.producing and self.first_content_at is None:
                 self._note_content(host)
+            if self.splice is not None:
+                out = self.splice.feed(out)
             if out:
                 self._quiet_since = None  # while the client is being written to, silence is not the provider's
                 await self._show(host, out)
@@ -234,7 +242,8 @@ class Attempt:
             # At the end of its window before the first word: a host that says so in no other way (Z.ai).
             full = relay.stop_reason == "model_context_window_exceeded"
             kind = FailureKind.TOO_LONG if full else FailureKind.EMPTY
-            return Failure(kind=kind, message=f"a whole message without content, stop_reason {relay.stop_reason}")
+            what = "without content" if self.splice is None else "that adds nothing"
+            return Failure(kind=kind, message=f"a whole message {what}, stop_reason {relay.stop_reason}")
         self._quiet_since = None  # nothing more is expected of the provider, however long the client takes
         self.whole = True
         await host.reply.finish()
@@ -263,14 +272,14 @@ class Attempt:
     async def _show(self, host: Host, out: list[StreamEvent]) -> None:
         if not self.committed:
             self.held += out
-            if not self.relay.committable:
+            if not (self.splice or self.relay).committable:
                 self._bound_what_is_held(out)
                 return
             await host.commit(self)
             self.committed = True
             await host.reply.begin(Winner(candidate=self.step.candidate, attempts=host.launched))
             out, self.held = self.held, []
-        await host.reply.send(out)
+        await host.show(out)
 
     def _bound_what_is_held(self, out: list[StreamEvent]) -> None:
         self._held_bytes += sum(e.size for e in out)

@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 import attrs
 
+from engine._affinity import AffinityBook
 from engine._breaker import BreakerBook
 from engine._budget import HedgeBudget
 from engine._bus import EventBus
@@ -24,16 +25,21 @@ from engine._pushback import PushbackBook
 from engine._rests import RestBook
 from engine._scopes import ScopeBook
 from engine._stance import StanceBook
+from engine._tally import TallyBook
 from engine.config import Config, Provider
 from policies import Candidate, Facts, Need, Unlimited, View
 
 
 @attrs.frozen(kw_only=True)
 class Conversation:
-    """Whose request this is: a client's session and, within it, an agent. Empty where the client did not say."""
+    """Whose request this is: a client's session and, within it, an agent. Empty where the client did not say.
+
+    `model` is the name that was asked for: a session's titles, on another model, have a beginning of their own.
+    """
 
     session: str = ""
     agent: str = ""
+    model: str = ""
 
 
 NO_CONVERSATION = Conversation()
@@ -55,6 +61,8 @@ class Books:
     lessons: LessonBook = attrs.field(factory=LessonBook)
     estimates: EstimateBook = attrs.field(factory=EstimateBook)
     counts: CountBook = attrs.field(factory=CountBook)
+    tally: TallyBook = attrs.field(factory=TallyBook)
+    affinity: AffinityBook = attrs.field(factory=AffinityBook)
 
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
@@ -79,6 +87,8 @@ class Books:
             self.lessons,
             self.estimates,
             self.counts,
+            self.tally,
+            self.affinity,
         )
         for book in books:
             bus.add(book.fold)
@@ -103,13 +113,26 @@ class Books:
         """
         return View(
             need=need,
-            facts={c.name: self._facts(config, c, need, at, sticky=c in sticky) for c in candidates},
+            facts={
+                c.name: self._facts(config, c, need, at, conversation=conversation, sticky=c in sticky)
+                for c in candidates
+            },
             wall_s=wall_s,
             seed=int.from_bytes(blake2b(seed.encode(), digest_size=6).digest(), "big"),
             config_digest=config.digest,
+            affinity=self.affinity.home(conversation.session, conversation.agent, conversation.model),
         )
 
-    def _facts(self, config: Config, candidate: Candidate, need: Need, at: float, *, sticky: bool) -> Facts:
+    def _facts(
+        self,
+        config: Config,
+        candidate: Candidate,
+        need: Need,
+        at: float,
+        *,
+        conversation: Conversation,
+        sticky: bool,
+    ) -> Facts:
         provider = config.providers[candidate.provider]
         model = provider.model(candidate.model)
         key = self._key(provider, at)
@@ -117,8 +140,11 @@ class Books:
         health = self.breakers.standing(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         window_wait_s, headroom = self.scopes.window(provider.id, key, at)
-        because = provider.unusable_for(candidate.model) or self.stances.against(provider.id, known=sticky)
         timeouts = provider.timeouts_for(candidate.model)
+        key_of = (conversation.session, conversation.agent, conversation.model)
+        warm = self.affinity.warm_tokens(key_of, candidate.name, at, provider.cache_s, reports=not provider.local)
+        stance = self.stances.against(provider.id, known=sticky or warm > 0)
+        because = provider.unusable_for(candidate.model) or stance
         return Facts(
             usable=not because,
             unusable_because=because,
@@ -126,6 +152,7 @@ class Books:
             price=model.price,
             in_flight=self.load.in_flight(candidate.name),
             ttfc_s=self.load.ttfc_s(candidate.name, at),
+            warm_tokens=min(warm, need.input_tokens),
             latency=self.latency.latency(candidate.name, need.input_tokens),
             breaker=health.state,
             breaker_wait_s=health.wait_s,

@@ -19,15 +19,17 @@ import attrs
 import orjson
 import trio
 
+from engine._bill import Bill
 from engine._books import Books
 from engine._breaker import EVERY
 from engine._bus import EventBus
 from engine._events import HealthChecked, HealthCheckStarted
 from engine._failure import AttemptError, Failure
+from engine._ledger import Spent, billed
 from engine._ports import Ask, Busy, Gate, Transport
 from engine._relay import Relay
 from engine._request import Request, need_of
-from engine._stream import MalformedEvent, Usage
+from engine._stream import MalformedEvent
 from engine.config import Config, Provider
 from policies import VERDICTS, Candidate, FailureKind, Step, Unlimited
 
@@ -103,12 +105,12 @@ class Checkups:
         permit = await self.gate.acquire(step, len(provider.keys))
         if isinstance(permit, Busy):
             return permit
-        id, began_at = f"check_{next(self._numbers)}", trio.current_time()
-        self.bus.emit(HealthCheckStarted(at=began_at, request_id=id, candidate=candidate))
+        began_at, request = trio.current_time(), _request(f"check_{next(self._numbers)}", candidate.model)
+        self.bus.emit(HealthCheckStarted(at=began_at, request_id=request.id, candidate=candidate))
         relay, failure, ok = Relay(), None, False
         try:
             with trio.move_on_after(limit_s) as clock:
-                failure = await self._ask(id, candidate, provider, permit.key, relay)
+                failure = await self._ask(request, candidate, provider, permit.key, relay)
             ok = relay.producing or (failure is None and relay.finished)
             if clock.cancelled_caught and not ok:
                 kind = FailureKind.FIRST_CONTENT_TIMEOUT
@@ -121,22 +123,35 @@ class Checkups:
             unlimited = isinstance(provider.scope, Unlimited)
             checked = HealthChecked(
                 at=at,
-                request_id=id,
+                request_id=request.id,
                 candidate=candidate,
                 ok=ok,
                 elapsed_s=at - began_at,
                 failure=None if ok else failure,
                 counts=not ok and failure is not None and VERDICTS[failure.kind].blames(unlimited=unlimited),
-                usage=relay.usage,
-                cost_usd=_cost_usd(provider, candidate.model, relay.usage),
+                bill=self._bill(provider, request, relay, failure),
                 by=by,
             )
             self.bus.emit(checked)
         return checked
 
-    async def _ask(self, id: str, candidate: Candidate, provider: Provider, key: int, relay: Relay) -> Failure | None:
+    def _bill(self, provider: Provider, request: Request, relay: Relay, failure: Failure | None) -> Bill:
+        spent = Spent(
+            sent=True,
+            started=relay.started,
+            counted=relay.stop_reason is not None,
+            failure=failure,
+            usage=relay.usage,
+            prompt=request.need.input_tokens,
+            answer=relay.made,
+        )
+        return billed(spent, provider.model(request.model).price, free=provider.free(request.model))
+
+    async def _ask(
+        self, request: Request, candidate: Candidate, provider: Provider, key: int, relay: Relay
+    ) -> Failure | None:
         ask = Ask(
-            request=_request(id, candidate.model),
+            request=request,
             candidate=candidate,
             provider=provider,
             key=provider.keys[key] if key >= 0 else None,
@@ -171,12 +186,3 @@ def _request(id: str, model: str) -> Request:
     }
     raw = orjson.dumps(body)
     return Request(id=id, model=model, body=body, raw=raw, need=need_of(body, raw), accepted_at=trio.current_time())
-
-
-def _cost_usd(provider: Provider, model: str, usage: Usage) -> float | None:
-    known = provider.model(model)
-    if known.price is None:
-        return 0.0 if known.free else None
-    read, write = known.price.cache_read or 0.0, known.price.cache_write or 0.0
-    paid = usage.input * known.price.input + usage.output * known.price.output
-    return (paid + usage.cache_read * read + usage.cache_write * write) / 1e6

@@ -13,6 +13,7 @@ from typing import Literal
 
 import attrs
 
+from engine._bill import NO_BILL, NO_TOTALS, Bill, Totals
 from engine._failure import Failure
 from engine._size import Estimate
 from engine._stream import NO_USAGE, Usage
@@ -80,6 +81,8 @@ class AttemptStarted(EngineEvent):
     hedge: bool = False
     #: Started beside a running attempt at all.
     beside: bool = False
+    #: Which part of the message it is to write: 0 for all of it, n for the rest after the nth break.
+    part: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -172,11 +175,31 @@ class AttemptEnded(EngineEvent):
     committed: bool = False
     by: str = ""
     usage: Usage = NO_USAGE
+    #: What it is charged for: tokens, reported or estimated, and their cost.
+    bill: Bill = NO_BILL
     estimate: Estimate | None = None
     #: As in `TryEnded`.
     key: int = -1
     #: The client's session; empty where it named none.
     session: str = ""
+    #: As in `AttemptStarted`.
+    part: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Rescued(EngineEvent):
+    """`attempt` broke after the client had seen `shown_chars` of its text; the committed attempt `by_attempt` goes on.
+
+    `state` is `text open` or `text finished`, `part` the number of the part that is written now, from 1.
+    """
+
+    attempt: int
+    candidate: Candidate
+    by_attempt: int
+    by: Candidate
+    part: int
+    shown_chars: int
+    state: str
 
 
 @attrs.frozen(kw_only=True)
@@ -189,6 +212,43 @@ class RequestFinished(EngineEvent):
     elapsed_s: float = 0.0
     status: int | None = None
     detail: str = ""
+    #: The sum of its attempts' bills, all of them.
+    totals: Totals = NO_TOTALS
+
+
+@attrs.frozen(kw_only=True)
+class AffinityChanged(EngineEvent):
+    """A conversation is at home with another candidate from now on."""
+
+    session: str
+    agent: str
+    before: str
+    after: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class AffinityBroken(EngineEvent):
+    """A turn was answered away from its conversation's home, and what was expected of either place when it was planned.
+
+    `warm_tokens_lost` had to be read again; `usd` is what that cost more than at home, and `price_s` all of it in seconds.
+    """
+
+    session: str
+    agent: str
+    home: str
+    instead: str
+    reason: str
+    wait_here_s: float
+    wait_there_s: float
+    warm_tokens_lost: int
+    usd: float
+    price_s: float
+
+    @property
+    def saved_s(self) -> float:
+        """What the move has saved, in seconds, as far as was expected; below zero it has cost that much."""
+        return self.wait_here_s - self.wait_there_s - self.price_s
 
 
 @attrs.frozen(kw_only=True)
@@ -215,7 +275,7 @@ class HealthCheckStarted(EngineEvent):
 
 @attrs.frozen(kw_only=True)
 class HealthChecked(EngineEvent):
-    """What came of it. `counts`: the failure speaks against the candidate's health. `cost_usd` is None where no price is known.
+    """What came of it. `counts`: the failure speaks against the candidate's health. `bill`: what it cost, beside all requests.
 
     Neither `ok` nor a failure: it was given up.
     """
@@ -225,8 +285,7 @@ class HealthChecked(EngineEvent):
     elapsed_s: float
     failure: Failure | None = None
     counts: bool = False
-    usage: Usage = NO_USAGE
-    cost_usd: float | None = None
+    bill: Bill = NO_BILL
     by: str = ""
 
 

@@ -115,6 +115,11 @@ def tokens_in(text: bytes) -> float:
     return min(max(found * size / n, size / _MOST), size / _FEWEST)
 
 
+def tokens_of(text: str) -> float:
+    """The tokens of a text. Lone surrogates, which JSON may bring, count as the marks that stand for them."""
+    return tokens_in(text.encode("utf-8", "replace"))
+
+
 @attrs.define
 class _Media:
     """What images and documents there are."""

@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from engine._attempt import Attempt
+from engine._bill import Bill
 from engine._books import Books
 from engine._bus import EventBus, trace_of
 from engine._events import (
@@ -34,14 +35,19 @@ from engine._events import (
     KeyRotated,
     LessonLearned,
     PassedKey,
+    Rescued,
 )
 from engine._events import Ending as AttemptEnding
 from engine._failure import Failure
+from engine._ledger import Spent, billed
 from engine._lessons import Learned
 from engine._pacer import Launch, Over, Pacer, Pause, Wait
 from engine._ports import Busy, Fault, Gate, Permit, Reply, Transport
 from engine._relay import Relay
 from engine._request import Request
+from engine._rescue import can_continue, continuation
+from engine._shown import Seen, Shown
+from engine._splice import Splice
 from engine._stream import StreamEvent
 from engine.config import Config, Provider
 from policies import (
@@ -65,7 +71,8 @@ class Race:
     """The attempts of one request. Run it, then look at `winner` and `faults`.
 
     `cause` says why the request as a whole was given up (`client`, `deadline`, `shutdown`), for attempts that neither won,
-    failed nor lost. `empty` keeps a whole but empty message, for want of anything better.
+    failed nor lost. `empty` keeps a whole but empty message, for want of anything better. `broken` is the last winner that
+    broke, `shown` what the client has seen of the message, whoever wrote it.
     """
 
     request: Request
@@ -80,17 +87,24 @@ class Race:
     cause: Callable[[], str]
     pacer: Pacer
     winner: Attempt | None = None
+    broken: Attempt | None = None
+    shown: Shown = attrs.field(factory=Shown)
     faults: list[Fault] = attrs.field(factory=list)
     skips: list[Skip] = attrs.field(factory=list)
     empty: tuple[Candidate, list[StreamEvent]] | None = None
     running: dict[int, Attempt] = attrs.field(factory=dict)
     _permits: dict[int, Permit] = attrs.field(factory=dict)
     _losers: tuple[Step, ...] = ()
+    _asked: Request = attrs.field(init=False)  # as the client asked it
+    _seen: Seen | None = None  # what is being gone on from
+    _part: int = 0
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _wake: trio.Event = attrs.field(factory=trio.Event)
     _nursery: trio.Nursery | None = None
 
     def __attrs_post_init__(self) -> None:
+        self._asked = self.request
+        self.shown.keeping = self.outcome.rescue != "off" and can_continue(self.request)
         # A hedge to somebody who costs money needs leave. What the plan skipped has no charge of its own that says so,
         # so its other steps are asked.
         if not any(step.charge is Charge.BUDGET and self._costs(step.candidate) for step in self.plan.steps):
@@ -122,7 +136,19 @@ class Race:
         Who lost to it had not failed, and is asked again, within the same number of attempts.
         """
         self.winner = None
+        self.shown.forget()
         self.pacer.returned(self._losers)
+
+    def go_on(self) -> bool:
+        """The winner broke and the client has seen a part: let the steps that are left go on from it, where that can be."""
+        seen = self.shown.seen()
+        if seen is None:
+            return False
+        self._seen, self._part = seen, self._part + 1
+        self.request = continuation(self._asked, seen)
+        self.winner = None
+        self.pacer.returned(self._losers)
+        return True
 
     # The launcher.
 
@@ -165,7 +191,9 @@ class Race:
             key=permit.key,
             started_at=now,
             scope=trio.CancelScope(),
-            relay=Relay(self.outcome.commit_at),
+            relay=self.relay(),
+            splice=self.splice(),
+            part=self._part,
             hedge=launch.charged,
             beside=launch.beside,
         )
@@ -180,6 +208,7 @@ class Race:
                 candidate=launch.step.candidate,
                 hedge=launch.charged,
                 beside=launch.beside,
+                part=self._part,
             )
         )
         self._nursery.start_soon(self._attempt, attempt, permit)
@@ -225,6 +254,7 @@ class Race:
                     losers=tuple(other.id for other in losers),
                 )
             )
+            self._note_rescue(attempt)
         elif self.winner is not attempt:
             await trio.sleep_forever()
 
@@ -232,6 +262,8 @@ class Race:
         """Exactly one `AttemptEnded`, whatever happened, and the launcher learns of it."""
         del self.running[attempt.id]
         ending, failure = self._ending(attempt), attempt.failure
+        if attempt is self.winner and not attempt.whole:
+            self.broken = attempt
         verdict = self._verdict(attempt, failure) if failure and ending == "failed" else None
         if failure and verdict:
             self._note_fault(attempt, failure, verdict)
@@ -257,9 +289,11 @@ class Race:
                 committed=attempt.committed,
                 by=self.cause() if ending == "abandoned" else "",
                 usage=attempt.relay.usage,
+                bill=self._bill(attempt),
                 estimate=self.request.estimate,
                 key=attempt.key,
                 session=self.request.session,
+                part=attempt.part,
             )
         )
         self._wake.set()
@@ -271,18 +305,36 @@ class Race:
             return "lost"
         return "failed" if attempt.failure is not None else "abandoned"
 
+    def _bill(self, attempt: Attempt) -> Bill:
+        """What the attempt is charged for: see the ledger's table."""
+        relay, candidate = attempt.relay, attempt.step.candidate
+        spent = Spent(
+            sent=attempt.sent,
+            started=relay.started,
+            counted=relay.stop_reason is not None,
+            failure=attempt.failure,
+            usage=relay.usage,
+            prompt=self.request_for(attempt.step).need.input_tokens,
+            answer=relay.made,
+        )
+        provider = self.config.providers[candidate.provider]
+        return billed(spent, provider.model(candidate.model).price, free=provider.free(candidate.model))
+
     def _verdict(self, attempt: Attempt, failure: Failure) -> Verdict:
         verdict = VERDICTS[failure.kind]
         if verdict.rests == "key" and attempt.key < 0:
             # A keyless provider has no key to lose: the candidate is out for this request, and that is all.
-            return attrs.evolve(verdict, rests="nothing")
+            verdict = attrs.evolve(verdict, rests="nothing")
+        if attempt.part and verdict.next is Next.STOP:
+            # Who refuses to go on from another's text has found no mistake of the client's.
+            verdict = attrs.evolve(verdict, next=Next.NEXT)
         return verdict
 
     def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:
         if verdict.next is Next.BIGGER:
             failure = attempt.failure = self._measured(attempt.step, failure)
         self.faults.append(Fault(candidate=attempt.step.candidate, failure=failure))
-        if failure.kind is FailureKind.EMPTY and attempt.relay.finished:
+        if failure.kind is FailureKind.EMPTY and attempt.relay.finished and not attempt.part:
             self.empty = (attempt.step.candidate, attempt.held)
         needed = failure.tokens[0] if failure.tokens else self.request.need.input_tokens
         failed_window = self._window(attempt.step)
@@ -311,6 +363,23 @@ class Race:
         windows = [self._window_of(candidate) or 0 for candidate in self.plan.chain]
         return self.request.need.input_tokens, max(windows, default=0)
 
+    def _note_rescue(self, attempt: Attempt) -> None:
+        if self._seen is None or self.broken is None:
+            return
+        self.emit(
+            Rescued(
+                at=trio.current_time(),
+                request_id=self.request.id,
+                attempt=self.broken.id,
+                candidate=self.broken.step.candidate,
+                by_attempt=attempt.id,
+                by=attempt.step.candidate,
+                part=attempt.part,
+                shown_chars=len(self._seen.text),
+                state=self._seen.state,
+            )
+        )
+
     def _costs(self, candidate: Candidate) -> bool:
         price = self.config.providers[candidate.provider].model(candidate.model).price
         return price is not None and (price.input > 0 or price.output > 0)
@@ -335,6 +404,20 @@ class Race:
     @property
     def launched(self) -> int:
         return self.pacer.launched
+
+    def relay(self) -> Relay:
+        """What a try's answer goes through. The client of a continuation has seen content: no later point is waited for."""
+        if self._seen is not None:
+            return Relay()
+        return Relay(self.outcome.commit_at, live=self.outcome.rescue == "off")
+
+    def splice(self) -> Splice | None:
+        return None if self._seen is None else Splice(self._seen)
+
+    async def show(self, events: list[StreamEvent]) -> None:
+        """To the client. What was asked to be written counts as seen."""
+        self.shown.note(events)
+        await self.reply.send(events)
 
     def emit(self, event: EngineEvent) -> None:
         self.bus.emit(event)

@@ -1,23 +1,20 @@
-"""What may be shown, what has been, and how to end honestly when the provider does not.
+"""What of one attempt's answer may be shown, and when that is enough to make it the winner.
 
 Relaying each event as it comes seems to be all there is to it. But a client that has seen half a tool call has lost it,
-one that has seen a whole one will run it whatever comes after, and one that was told a clean end believes it. So tool
-calls are held until they are whole and their JSON parses, and what has been released decides how a broken answer may
-end. The rules per state were measured with Claude Code: until the first finished block it treats a cut stream as nothing
-and asks again; a finished text block it keeps; a finished tool call it runs.
+and one that has seen a whole one will run it whatever comes after. So tool calls are held until they are whole and their
+JSON parses; a chain may say otherwise (`rescue` is `off`), for clients that show a call while it is being written.
 
 Sans-I/O: events in, events out.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
-from typing import Any
 
 import orjson
 
-from engine._stream import JSON, MESSAGE_STOP, Kind, MalformedEvent, StreamEvent, Usage, block_stop, error_event, event
+from engine._ledger import BYTES_PER_TOKEN
+from engine._stream import JSON, Kind, MalformedEvent, StreamEvent, Usage, event
 from policies import CommitPoint
 
 #: A tool call is held in memory until it is whole. Claude Code's largest, a file written in one go, is far below this.
@@ -29,14 +26,6 @@ _EMPTY_BUT_MEANT = frozenset({"refusal", "stop_sequence", "pause_turn"})
 _CUT_BY_LENGTH = frozenset({"max_tokens", "model_context_window_exceeded"})
 
 
-class Ending(enum.Enum):
-    """How to end a message whose provider broke."""
-
-    RESET = "reset"  #: no block finished: break off, the client replays silently
-    ERROR = "error"  #: text finished: an `overloaded_error` event, so that nothing looks complete
-    CLOSE = "close"  #: a tool call finished: it will run, so the message ends with `tool_use`
-
-
 class Relay:
     """One attempt's message on its way to the client.
 
@@ -44,8 +33,9 @@ class Relay:
     `malformed`, which say why nothing more will come.
     """
 
-    def __init__(self, commit_at: CommitPoint = "content") -> None:
+    def __init__(self, commit_at: CommitPoint = "content", *, live: bool = False) -> None:
         self._commit_at = commit_at
+        self._live = live  # tool calls are shown as they come
         self.started = False
         self.content = False
         self.finished = False
@@ -55,12 +45,12 @@ class Relay:
         self._usage: list[JSON | None] = []
         self._estimated = False
         self._open: tuple[int, str] | None = None  # index and type of the block being filled upstream
-        self._shown: int | None = None  # index of the block the client sees open
         self._blocks: list[str] = []  # types of the finished blocks
         self._tool: list[StreamEvent] = []  # the held tool call
         self._tool_bytes = 0
         self._broken_tool = False
         self._filling = False
+        self._made_bytes = 0  # of text, thinking and arguments that have come, shown or held
 
     @property
     def producing(self) -> bool:
@@ -73,6 +63,11 @@ class Relay:
     @property
     def usage(self) -> Usage:
         return Usage.of(*self._usage, estimated=self._estimated)
+
+    @property
+    def made(self) -> int:
+        """What has come of the answer, in tokens, by its bytes: for want of the provider's count."""
+        return -(-self._made_bytes // BYTES_PER_TOKEN)
 
     @property
     def committable(self) -> bool:
@@ -123,21 +118,24 @@ class Relay:
             return
         index, kind = item.payload["index"], item.payload["content_block"].get("type", "")
         self._open = (index, kind)
-        if kind == "tool_use":
+        if kind == "tool_use" and not self._live:
             self._tool, self._tool_bytes = [item], item.size
             return
-        self._shown = index
         self.content |= item.content
         out.append(item)
 
     def _deltas(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self._made_bytes += _text_bytes(item)
         self.content |= item.content
+        if not self.content and self._open is not None and self._open[1] == "tool_use":
+            self.content = bool(_partial_json([item]))
         out.append(item)
 
     def _block_stop(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         if self._open is not None:
             self._blocks.append(self._open[1])
-        self._open = self._shown = None
+            self.content |= self._open[1] == "tool_use"
+        self._open = None
         out.append(item)
 
     def _message_delta(self, item: StreamEvent, out: list[StreamEvent]) -> None:
@@ -174,6 +172,7 @@ class Relay:
     def _hold(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self._tool.append(item)
         self._tool_bytes += item.size
+        self._made_bytes += _text_bytes(item)
         if self._tool_bytes > MAX_TOOL_BYTES:
             self.malformed = f"a tool call of more than {MAX_TOOL_BYTES >> 20} MiB"
             return
@@ -190,34 +189,7 @@ class Relay:
         self.content = True
         out += held
 
-    # When the provider breaks.
 
-    def ending(self) -> Ending:
-        """How a message may end that will not be finished, judged by what has been released."""
-        if "tool_use" in self._blocks:
-            return Ending.CLOSE
-        if any(kind not in _UNSIGNED for kind in self._blocks):
-            return Ending.ERROR
-        return Ending.RESET
-
-    def closing(self) -> list[StreamEvent]:
-        """The events that end a message after a finished tool call: the call runs, and the next turn carries on."""
-        out = [block_stop(self._shown)] if self._shown is not None else []
-        if self.stop_reason is None:
-            usage = {"output_tokens": self.usage.output}
-            delta: dict[str, Any] = {"stop_reason": "tool_use", "stop_sequence": None}
-            out.append(event({"type": "message_delta", "delta": delta, "usage": usage}))
-        self.finished = True
-        return [*out, MESSAGE_STOP]
-
-    @staticmethod
-    def apology(message: str) -> StreamEvent:
-        """The event that says the message above is not complete."""
-        return error_event("overloaded_error", message)
-
-
-#: Blocks that a client drops again when the stream breaks after them.
-_UNSIGNED = frozenset({"thinking", "redacted_thinking"})
 _OF_A_BLOCK = frozenset({Kind.DELTAS, Kind.BLOCK_STOP})
 _HANDLERS = {
     Kind.MESSAGE_START: Relay._message_start,
@@ -231,6 +203,17 @@ _HANDLERS = {
     Kind.ERROR: Relay._error,
     Kind.OTHER: Relay._other,
 }
+
+
+#: The bytes of a delta's frame around its text.
+_FRAME = len(event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}}).raw)
+
+
+def _text_bytes(item: StreamEvent) -> int:
+    """About how many bytes of text a run of deltas holds; nobody looks into it for that."""
+    if item.kind is not Kind.DELTAS:
+        return 0
+    return max(0, len(item.raw) - _FRAME * item.raw.count(b"\ndata:"))
 
 
 def _arguments(held: list[StreamEvent]) -> JSON | None:

@@ -47,6 +47,8 @@ class Request:
     #: The size of the prompt, and what is known of it from the turns before.
     prompt: Prompt | None = None
     estimate: Estimate | None = None
+    #: The text that the client has been shown of the answer already, where this asks for the rest of it.
+    continues: str = attrs.field(default="", repr=False)
 
     @property
     def stream(self) -> bool:

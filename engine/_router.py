@@ -8,12 +8,12 @@ client gets exactly one ending. `RequestFinished` is stated in every case, cance
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import attrs
 import trio
 
-from engine import _refusals
+from engine import _refusals, _turn
+from engine._affinity_break import broken
 from engine._books import Books, Conversation
 from engine._bus import EventBus
 from engine._counting import Counting
@@ -24,23 +24,10 @@ from engine._pacer import Pacer
 from engine._ports import Counter, Gate, Refusal, Reply, Transport, Winner
 from engine._probes import LOCAL, LocalAnswer, local_answer
 from engine._race import Race
-from engine._relay import Ending
 from engine._request import Request
+from engine._turn import Outcome, Turn
 from engine.config import Config, Provider
-from policies import Candidate, FailureKind, Hedge, Plan, View, compose
-
-#: What a client that has seen a part of the message is told, by the cause of giving up.
-_WHY = {"shutdown": "the server is shutting down", "deadline": "the turn has reached its deadline"}
-
-Outcome = Literal["answered", "refused", "broken", "abandoned"]
-
-
-@attrs.define(eq=False)
-class _Turn:
-    """A request under way. `cause` is why it was given up, where that was not the client's doing."""
-
-    scope: trio.CancelScope
-    cause: str = "client"
+from policies import Candidate, Hedge, Plan, Policy, View, compose
 
 
 @attrs.define(eq=False)
@@ -56,7 +43,7 @@ class Router:
     #: Whether a transport keeps a connection open for this request's conversation with a provider's model.
     holds: Callable[[Request, Provider, str], bool] = lambda *_: False
     counter: Counter | None = None
-    _turns: set[_Turn] = attrs.field(factory=set)
+    _turns: set[Turn] = attrs.field(factory=set)
     _stopping: bool = False
     _idle: trio.Event = attrs.field(factory=trio.Event)
 
@@ -78,8 +65,9 @@ class Router:
             await reply.refuse(_refusals.shutting_down())
             return
         request = self._estimated(request, found.candidates)
-        plan = self._plan(config, request, found)
-        turn = _Turn(trio.CancelScope(deadline=request.accepted_at + plan.limits.deadline_s))
+        plan, view = self._plan(config, request, found)
+        policies = (*found.chain.policies, *request.policies)
+        turn = Turn(trio.CancelScope(deadline=request.accepted_at + plan.limits.deadline_s))
         race = Race(
             request=request,
             reply=reply,
@@ -90,7 +78,7 @@ class Router:
             bus=self.bus,
             gate=self.gate,
             transports=self.transports,
-            cause=lambda: "deadline" if turn.scope.deadline <= trio.current_time() else turn.cause,
+            cause=lambda: turn.why,
             pacer=Pacer(plan, trio.current_time()),
         )
         outcome: Outcome = "abandoned"
@@ -98,12 +86,13 @@ class Router:
         self._turns.add(turn)
         try:
             with turn.scope:
-                await self._race(race)
-            outcome, status = await self._end(race, turn)
+                await _turn.run(race)
+            outcome, status = await _turn.end(race, turn)
         finally:
             self._turns.discard(turn)
             if not self._turns:
                 self._idle.set()
+            self._note_break(race, view, policies)
             self._finished(race, outcome, status)
 
     async def count(self, request: Request) -> int:
@@ -195,7 +184,7 @@ class Router:
         """Turns under way."""
         return len(self._turns)
 
-    def _plan(self, config: Config, request: Request, found: Resolution) -> Plan:
+    def _plan(self, config: Config, request: Request, found: Resolution) -> tuple[Plan, View]:
         at = trio.current_time()
         hedge = next((p for p in found.chain.policies if isinstance(p, Hedge)), None)
         self.bus.emit(
@@ -217,7 +206,7 @@ class Router:
         self.bus.emit(
             PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view, policies=policies)
         )
-        return plan
+        return plan, view
 
     def _composed(self, config: Config, request: Request, found: Resolution) -> tuple[Plan, View]:
         at = trio.current_time()
@@ -229,80 +218,47 @@ class Router:
             wall_s=self.wall_s(),
             seed=request.id,
             chain=found.budget,
-            conversation=Conversation(session=request.session, agent=request.agent),
+            conversation=Conversation(session=request.session, agent=request.agent, model=request.model),
             sticky=[
                 c for c in found.candidates if self.holds(request, config.providers[c.provider].on(c.model), c.model)
             ],
         )
         return compose((*found.chain.policies, *request.policies), found.candidates, view), view
 
-    async def _race(self, race: Race) -> None:
-        """Race until there is an answer. A winner that breaks before the client saw anything of it starts it again."""
-        while True:
-            await race.run()
-            if race.winner is None or race.winner.whole or race.reply.visible:
-                return
-            race.reply.discard()
-            race.again()
-
-    async def _end(self, race: Race, turn: _Turn) -> tuple[Outcome, int | None]:
-        """The one ending the client gets."""
-        given_up = turn.scope.cancelled_caught
-        if race.winner is not None and race.winner.whole:
-            if given_up and not race.winner.ended:
-                await race.reply.finish()  # the client was still taking the last of it
-            return "answered", 200
-        if race.winner is not None and race.reply.visible:
-            await self._end_broken(race, race.cause() if given_up else "")
-            return "broken", 200
-        if given_up:
-            late = _refusals.timed_out(race.limits.deadline_s)
-            refusal = _refusals.shutting_down() if turn.cause == "shutdown" else late
-        elif race.empty is not None:
-            candidate, events = race.empty
-            await race.reply.begin(Winner(candidate=candidate, attempts=race.launched))
-            await race.reply.send(events)
-            await race.reply.finish()
-            return "answered", 200
-        else:
-            now = trio.current_time()
-            waits_s = [max(0.0, ready_at - now) for ready_at, _ in race.pacer.waiting()]
-            refusal = _refusals.exhausted(race.plan, race.faults, race.skips, waits_s, race.length())
-        await race.reply.refuse(refusal)
-        return "refused", refusal.status
-
-    async def _end_broken(self, race: Race, cause: str) -> None:
-        """The client has seen a part. What it has seen decides; see `Relay.ending`.
-
-        A provider that states an error would state it again. Told so, Claude Code asks at once without streaming, where
-        another candidate can take over unseen; on a reset it comes back after growing waits, and to the same provider.
-        """
-        assert race.winner is not None
-        relay, reply, failure = race.winner.relay, race.reply, race.winner.failure
-        stated = failure is not None and failure.kind is FailureKind.ERROR_EVENT
-        ending = relay.ending()
-        if ending is Ending.CLOSE:
-            await reply.send(relay.closing())
-            await reply.finish()
-        elif ending is Ending.ERROR or stated or cause == "shutdown":
-            why = _WHY.get(cause, "the provider stopped in the middle")
-            message = f"{why}; the answer above is not complete"
-            await reply.refuse(Refusal(status=529, type="overloaded_error", message=message))
-        else:
-            await reply.reset()
+    def _note_break(self, race: Race, view: View, policies: tuple[Policy, ...]) -> None:
+        """An answer from elsewhere than the conversation's home, with what that cost or saved."""
+        if race.winner is None:
+            return
+        event = broken(
+            race.plan,
+            view,
+            policies,
+            race.winner.step.candidate,
+            faults=race.faults,
+            skips=race.skips,
+            hedged=race.winner.beside,
+            session=race.request.session,
+            agent=race.request.agent,
+            request_id=race.request.id,
+            at=trio.current_time(),
+        )
+        if event is not None:
+            self.bus.emit(event)
 
     def _finished(self, race: Race, outcome: Outcome, status: int | None) -> None:
         now = trio.current_time()
-        failure = race.winner.failure if race.winner else None
+        last = race.winner or (race.broken if outcome in ("broken", "abandoned") else None)
+        failure = last.failure if last else None
         self.bus.emit(
             RequestFinished(
                 at=now,
                 request_id=race.request.id,
                 outcome=outcome,
-                candidate=race.winner.step.candidate if race.winner else None,
+                candidate=last.step.candidate if last else None,
                 attempts=race.launched,
                 elapsed_s=now - race.request.accepted_at,
                 status=status,
                 detail=str(failure) if failure else "",
+                totals=self.books.tally.totals(race.request.id),
             )
         )

@@ -18,6 +18,7 @@ from policies._limit import MaxWait as MaxWait
 from policies._order import InOrder as InOrder
 from policies._order import LeastLoaded as LeastLoaded
 from policies._outcome import CommitAt as CommitAt
+from policies._outcome import Rescue as Rescue
 from policies._own import NoFallback as NoFallback
 from policies._own import NoHedge as NoHedge
 from policies._pace import Hedge as Hedge
@@ -28,6 +29,7 @@ from policies._plan import CommitPoint as CommitPoint
 from policies._plan import Limits as Limits
 from policies._plan import Outcome as Outcome
 from policies._plan import Plan as Plan
+from policies._plan import RescueMode as RescueMode
 from policies._plan import Skip as Skip
 from policies._plan import Step as Step
 from policies._policy import JSON_DEADLINE_S as JSON_DEADLINE_S
@@ -52,6 +54,9 @@ from policies._select import SLOT_WAIT_S as SLOT_WAIT_S
 from policies._select import RequireCapability as RequireCapability
 from policies._select import SilentSkip as SilentSkip
 from policies._select import UnlimitedScope as UnlimitedScope
+from policies._sticky import Reckoning as Reckoning
+from policies._sticky import Sticky as Sticky
+from policies._sticky import expected_wait_s as expected_wait_s
 from policies._verdict import VERDICTS as VERDICTS
 from policies._verdict import Again as Again
 from policies._verdict import FailureKind as FailureKind

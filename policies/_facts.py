@@ -154,6 +154,8 @@ class View:
     #: How many requests this chain has had: whose turn it is, where candidates take turns.
     turn: int = 0
     config_digest: str = ""
+    #: The candidate, by name, that this conversation is at home with; empty where it has none.
+    affinity: str = ""
 
     def of(self, candidate: Candidate) -> Facts:
         """The facts of a candidate; a candidate nothing is known about is taken for healthy and idle."""

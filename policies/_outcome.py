@@ -1,4 +1,4 @@
-"""Outcome: when the winner is chosen."""
+"""Outcome: when the winner is chosen, and what becomes of an answer whose winner breaks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar, get_args
 import attrs
 
 from policies._facts import View
-from policies._plan import CommitPoint, Plan
+from policies._plan import CommitPoint, Plan, RescueMode
 from policies._policy import Phase, Policy, PolicyError
 
 
@@ -30,3 +30,25 @@ class CommitAt(Policy):
 
     def apply(self, plan: Plan, view: View) -> Plan:
         return attrs.evolve(plan, outcome=attrs.evolve(plan.outcome, commit_at=self.at))
+
+
+@attrs.frozen
+class Rescue(Policy):
+    """What becomes of an answer that breaks after the client has seen a part of it.
+
+    `whole-blocks`: a tool call is shown once it is whole, and a text that breaks off is continued by the next candidate
+    within the same message. `off`: calls are shown while they are being written, and what breaks off ends honestly.
+    """
+
+    phase: ClassVar[Phase] = Phase.OUTCOME
+    exclusive: ClassVar[str | None] = "rescue"
+
+    mode: RescueMode = attrs.field(default="whole-blocks")
+
+    @mode.validator
+    def _known(self, _: object, value: str) -> None:
+        if value not in get_args(RescueMode):
+            raise PolicyError(f"expected one of {', '.join(get_args(RescueMode))}, got '{value}'")
+
+    def apply(self, plan: Plan, view: View) -> Plan:
+        return attrs.evolve(plan, outcome=attrs.evolve(plan.outcome, rescue=self.mode))

@@ -15,6 +15,7 @@ import attrs
 from policies._facts import Candidate
 
 CommitPoint = Literal["content", "block", "tool", "message"]
+RescueMode = Literal["whole-blocks", "off"]
 
 
 class Charge(enum.Enum):
@@ -106,9 +107,10 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """When the winner is chosen. `rescue` and verdict overrides join it when they exist."""
+    """When the winner is chosen, and what is done for an answer whose winner broke."""
 
     commit_at: CommitPoint = "content"
+    rescue: RescueMode = "whole-blocks"
 
 
 @attrs.frozen(kw_only=True)

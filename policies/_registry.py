@@ -15,10 +15,11 @@ from importlib.metadata import entry_points
 
 from policies._limit import Deadline, FirstContentTimeout, IdleTimeout, MaxAttempts, MaxInFlight, MaxWait
 from policies._order import InOrder, LeastLoaded
-from policies._outcome import CommitAt
+from policies._outcome import CommitAt, Rescue
 from policies._pace import Hedge, Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
+from policies._sticky import Sticky
 
 ENTRY_POINTS = "hedgerow.policies"
 
@@ -28,6 +29,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     UnlimitedScope,
     InOrder,
     LeastLoaded,
+    Sticky,
     Sequence,
     Hedge,
     Race,
@@ -38,6 +40,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     FirstContentTimeout,
     IdleTimeout,
     CommitAt,
+    Rescue,
 )
 
 KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
@@ -58,9 +61,7 @@ PLANNED = frozenset(
         "highest-throughput",
         "most-headroom",
         "fewest-tool-errors",
-        "sticky",
         "retry",
-        "rescue",
         "on-failure",
     ]
 )

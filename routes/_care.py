@@ -7,7 +7,7 @@ behind their backs. The front has seen to token and origin: no web page of elsew
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 import trio
@@ -86,12 +86,10 @@ def _model(config: Config, provider: Provider) -> str:
 
 
 def _checked(checked: HealthChecked) -> JSON:
-    usage: dict[str, Any] = attrs.asdict(checked.usage)
     return {
         "candidate": str(checked.candidate),
         "ok": checked.ok,
         "elapsed_s": round(checked.elapsed_s, 3),
         "failure": str(checked.failure) if checked.failure else None,
-        "usage": usage,
-        "cost_usd": checked.cost_usd,
+        "cost": checked.bill.told(),
     }

@@ -40,8 +40,11 @@ from policies import (
     Price,
     Race,
     RequireCapability,
+    Rescue,
+    RescueMode,
     Sequence,
     SilentSkip,
+    Sticky,
     UnlimitedScope,
     View,
     compose,
@@ -101,6 +104,7 @@ def facts() -> SearchStrategy[Facts]:
         "headroom": st.sampled_from([0.0, 0.19, 0.2, 1.0]),
         "sticky": st.sampled_from([False, False, False, True]),
         "ramp": st.sampled_from([1.0, 1.0, 1.0, 0.1, 0.5]),
+        "warm_tokens": st.sampled_from([0, 0, 0, 4_000, 90_000]),
     }
     troubled = {
         "usable": st.sampled_from([True, True, True, False]),
@@ -136,7 +140,8 @@ def views(draw: st.DrawFn, chain: Seq[Candidate]) -> View:
     pool = draw(st.lists(facts(), min_size=1, max_size=3))
     of_each = draw(st.lists(st.sampled_from([None, *pool]), min_size=len(chain), max_size=len(chain)))
     known = {candidate.name: fact for candidate, fact in zip(chain, of_each, strict=True) if fact is not None}
-    return View(need=draw(needs()), facts=known, seed=draw(st.integers(0, 2**32)))
+    home = draw(st.sampled_from(["", *(candidate.name for candidate in chain)]))
+    return View(need=draw(needs()), facts=known, seed=draw(st.integers(0, 2**32)), affinity=home)
 
 
 @st.composite
@@ -162,6 +167,9 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     ),
     InOrder: st.builds(InOrder, priority=_groups),
     LeastLoaded: st.builds(LeastLoaded),
+    Sticky: st.builds(
+        Sticky, usd_per_hour=st.floats(0.01, 1000), reread_s=st.floats(0, 10), move_s=st.sampled_from([0.0, 3.0])
+    ),
     Sequence: st.builds(Sequence),
     Hedge: st.builds(
         Hedge,
@@ -179,6 +187,7 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     FirstContentTimeout: st.builds(FirstContentTimeout, s=durations, fallback_s=_maybe(durations)),
     IdleTimeout: st.builds(IdleTimeout, s=durations),
     CommitAt: st.builds(CommitAt, at=st.sampled_from(get_args(CommitPoint))),
+    Rescue: st.builds(Rescue, mode=st.sampled_from(get_args(RescueMode))),
 }
 
 

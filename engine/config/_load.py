@@ -34,13 +34,14 @@ from policies import (
     PolicyError,
     Sequence,
     SilentSkip,
+    Sticky,
     UnlimitedScope,
     effective,
 )
 
 #: What a chain does that does not say what to do, and what the built-in one does.
 DEFAULT_POLICIES: tuple[Policy, ...] = (SilentSkip(), LeastLoaded(), Sequence())
-AUTO_POLICIES: tuple[Policy, ...] = (SilentSkip(), LeastLoaded(), Hedge())
+AUTO_POLICIES: tuple[Policy, ...] = (SilentSkip(), Sticky(), LeastLoaded(), Hedge())
 
 _NOBODY: Mapping[str, str | None] = MappingProxyType({})
 

@@ -172,13 +172,12 @@ async def test_what_it_cost_is_stated(scenario: MakeScenario, autojump_clock: Mo
     """By the price of the model, where one is known."""
     priced = Model(id="m", price=Price(input=1e6, output=2e6))
     for models, cost in (({"m": priced}, True), ({"m": Model(id="m", free=True)}, False), ({}, None)):
-        it = scenario({"a": YES}, providers={"a": provider("a", models=models)})
+        it = scenario({"a": YES}, providers={"a": provider("a", "key", models=models)})
         checked = await checkups(it).check(A, by="operator")
         assert isinstance(checked, HealthChecked)
-        used = checked.usage
+        used = checked.bill
         assert used.output > 0
-        expected = used.input + 2 * used.output if cost else 0.0 if cost is not None else None
-        assert checked.cost_usd == expected
+        assert used.usd == (used.prompt + 2 * used.output if cost else 0.0 if cost is not None else None)
 
 
 async def test_somebody_who_asks_need_not_wait_for_the_time(scenario: MakeScenario, autojump_clock: MockClock) -> None:

@@ -13,8 +13,8 @@ POLICIES = ", ".join(KINDS)
 SECTIONS = "server, providers, chains, routes, vendors, local_answers, web_tools"
 PROVIDER = (
     "name, wire, base_url, region, keys_env, key_env, key_usage_limit, auth, enabled, scope, breaker, headers, open_lists, "
-    "text_calls, like, public_key, proxy, proxy_env, websocket, max_output_tokens, thinking, timeouts, num_ctx, keep_alive, "
-    "thread, fill, models"
+    "text_calls, cache_s, like, public_key, proxy, proxy_env, websocket, max_output_tokens, thinking, timeouts, num_ctx, "
+    "keep_alive, thread, fill, models"
 )
 WIRES = "'anthropic', 'openai-chat', 'openai-responses', 'gemini', 'ollama', 'zed' or 'rehearsal'"
 OWN = (

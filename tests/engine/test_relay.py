@@ -1,4 +1,4 @@
-"""What of an attempt may be shown, when it may win, and how a broken message may end."""
+"""What of an attempt may be shown, and when it may win."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import engine._relay as module
-from engine._relay import Ending, Relay
+from engine._relay import Relay
+from engine._shown import Shown
 from engine._stream import PING, Kind, StreamEvent, block_stop, error_event, event
 from engine.testing import head, tail, text, thinking, tool
 from policies import CommitPoint
@@ -210,61 +211,6 @@ class TestCommitting:
             assert after(head(), *tail(reason), commit_at=commit_at).committable is meant
 
 
-class TestEnding:
-    """When the provider breaks."""
-
-    @pytest.mark.parametrize(
-        ("events", "ending"),
-        [
-            ([], Ending.RESET),
-            ([head()], Ending.RESET),
-            (text("a", whole=False), Ending.RESET),
-            (thinking("hm"), Ending.RESET),
-            ([*thinking("hm"), *text("a", index=1, whole=False)], Ending.RESET),
-            (text("a"), Ending.ERROR),
-            ([*thinking("hm"), *text("a", index=1)], Ending.ERROR),
-            ([*text("a"), *tool(*ARGUMENTS, index=1, whole=False)], Ending.ERROR),
-            ([*text("a"), *tool('{"a', index=1)], Ending.ERROR),
-            (tool(*ARGUMENTS, whole=False), Ending.RESET),
-            (tool(*ARGUMENTS), Ending.CLOSE),
-            ([*tool(*ARGUMENTS), *text("a", index=1, whole=False)], Ending.CLOSE),
-        ],
-    )
-    def test_what_was_released_decides(self, events: list[StreamEvent], ending: Ending) -> None:
-        """Nothing finished: silence. Text finished: an apology. A call finished: it will run, so the message ends."""
-        assert after(head(), *events).ending() is ending
-
-    @pytest.mark.parametrize(
-        "rest",
-        [
-            [],
-            text("b", index=1),
-            text("b", index=1, whole=False),
-            tool('{"a"', index=1, whole=False),
-            tool(*ARGUMENTS, index=1),
-        ],
-    )
-    def test_closing_makes_a_whole_message(self, rest: list[StreamEvent]) -> None:
-        """The open block ends, the reason is the call; half a call is left out."""
-        relay = Relay()
-        shown = fed(relay, head(), *tool(*ARGUMENTS), *rest)
-        found = reading(raw([*shown, *relay.closing()]))
-        assert (found.faults, found.stop_reason) == ([], "tool_use")
-        assert relay.finished
-
-    def test_closing_after_the_reason_adds_none(self) -> None:
-        """Only the end was missing."""
-        relay = Relay()
-        shown = fed(relay, head(), *tool(*ARGUMENTS), *tail("tool_use")[:1])
-        assert [item.kind for item in relay.closing()] == [Kind.MESSAGE_STOP]
-        assert reading(raw(shown) + raw(tail()[1:])).faults == []
-
-    def test_an_apology_is_an_error_that_clients_retry(self) -> None:
-        """In Anthropic's words."""
-        payload = Relay.apology("cut off").payload
-        assert payload == {"type": "error", "error": {"type": "overloaded_error", "message": "cut off"}}
-
-
 class TestUsage:
     """What the message cost."""
 
@@ -298,4 +244,6 @@ def test_whatever_was_shown_can_be_ended_within_the_grammar(blocks: list, sizes:
         assert shown == events
     elif relay.started:
         assert events[: len(shown)] == shown
-        assert reading(raw([*shown, *relay.closing()])).faults == []
+        seen = Shown()
+        seen.note(shown)
+        assert reading(raw([*shown, *seen.closing(1)])).faults == []

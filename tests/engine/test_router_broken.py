@@ -40,14 +40,14 @@ SEEN: dict[str, tuple[list[StreamEvent], str, int]] = {
 async def test_what_the_client_has_seen_decides_how_a_broken_answer_ends(
     scenario: MakeScenario, autojump_clock: MockClock, seen: str, how: str
 ) -> None:
-    """Nobody else is asked, the failure is stated, and half a tool call is never shown."""
+    """Where nobody else is left to go on. The failure is stated, and half a tool call is never shown."""
     shown, ending, count = SEEN[seen]
     if how == "error event" and ending == "reset":
         ending = (
             "refuse"  # measured: Claude Code then asks at once without streaming, and another candidate answers unseen
         )
     it = scenario(
-        {"a": script([head(), *shown], 1.0, *BREAKS[how]), "b": script(answer("b"))},
+        {"a": script([head(), *shown], 1.0, *BREAKS[how])},
         IdleTimeout(s=7),
         bugs=how == "bug",
     )

@@ -133,6 +133,7 @@ def test_nobody_loses_patience_with_a_candidate_that_a_connection_waits_for(situ
 def test_order_is_stable(turn: Turn) -> None:
     """Candidates that an order policy cannot tell apart stay as they were. (Bare in-order tells everybody apart.)"""
     named = {name for group in getattr(turn.policy, "priority", ()) for name in group}
+    named |= {turn.view.affinity} if isinstance(turn.policy, KINDS["sticky"]) else set()
     positional = turn.policy == KINDS["in-order"]()
     before = [s.candidate for s in turn.plan.steps]
     after = [s.candidate for s in turn.after.steps]

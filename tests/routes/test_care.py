@@ -108,7 +108,7 @@ async def test_a_test_asks_one_model_and_tells_what_came_of_it(autojump_clock: M
     )
     told = (await ask(built.app, "POST", "/providers/first/test?model=echo")).json
     assert (told["ok"], told["failure"]) == (True, None)
-    assert told["usage"]["output"] > 0
+    assert told["cost"]["output"] > 0
     assert (await ask(built.app, "GET", "/api/requests")).json["requests"] == []
 
 
