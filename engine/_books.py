@@ -17,6 +17,7 @@ from engine._budget import HedgeBudget
 from engine._bus import EventBus
 from engine._counts import CountBook
 from engine._estimates import EstimateBook
+from engine._events import AttemptEnded
 from engine._keys import KeyBook
 from engine._latency import LatencyBook
 from engine._lessons import LessonBook
@@ -24,8 +25,12 @@ from engine._load import LoadBook
 from engine._pushback import PushbackBook
 from engine._rests import RestBook
 from engine._scopes import ScopeBook
+from engine._spend import SpendBook, usd_of
 from engine._stance import StanceBook
 from engine._tally import TallyBook
+from engine._throughput import ThroughputBook
+from engine._tool_errors import ToolErrorBook
+from engine._turns import TurnBook
 from engine.config import Config, Provider
 from policies import Candidate, Facts, Need, Unlimited, View
 
@@ -47,7 +52,7 @@ NO_CONVERSATION = Conversation()
 
 @attrs.define(eq=False)
 class Books:
-    """Load, latency, health, scopes, keys, rests and budgets. Keyed by name, so they survive a reload."""
+    """Load, latency, health, scopes, keys, rests, budgets and the rest. Keyed by name, so they survive a reload."""
 
     breakers: BreakerBook
     scopes: ScopeBook
@@ -63,11 +68,21 @@ class Books:
     counts: CountBook = attrs.field(factory=CountBook)
     tally: TallyBook = attrs.field(factory=TallyBook)
     affinity: AffinityBook = attrs.field(factory=AffinityBook)
+    throughput: ThroughputBook = attrs.field(factory=ThroughputBook)
+    tool_errors: ToolErrorBook = attrs.field(factory=ToolErrorBook)
+    spend: SpendBook = attrs.field(factory=SpendBook)
+    turns: TurnBook = attrs.field(factory=TurnBook)
 
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
         """Books whose settings follow the configuration in force; a provider that is gone counts as unlimited."""
+
+        def cost(event: AttemptEnded) -> float | None:
+            provider = config().providers.get(event.candidate.provider)
+            return usd_of(event.usage, provider.model(event.candidate.model).price) if provider else None
+
         return cls(
+            spend=SpendBook(cost),
             breakers=BreakerBook(lambda id: p.breaker if (p := config().providers.get(id)) else None),
             scopes=ScopeBook(lambda id: p.scope if (p := config().providers.get(id)) else Unlimited()),
             keys=KeyBook(lambda id: p.key_limit if (p := config().providers.get(id)) else None),
@@ -89,6 +104,10 @@ class Books:
             self.counts,
             self.tally,
             self.affinity,
+            self.throughput,
+            self.tool_errors,
+            self.spend,
+            self.turns,
         )
         for book in books:
             bus.add(book.fold)
@@ -114,11 +133,12 @@ class Books:
         return View(
             need=need,
             facts={
-                c.name: self._facts(config, c, need, at, conversation=conversation, sticky=c in sticky)
+                c.name: self._facts(config, c, need, at, wall_s, conversation=conversation, sticky=c in sticky)
                 for c in candidates
             },
             wall_s=wall_s,
             seed=int.from_bytes(blake2b(seed.encode(), digest_size=6).digest(), "big"),
+            turn=self.turns.turn(chain),
             config_digest=config.digest,
             affinity=self.affinity.home(conversation.session, conversation.agent, conversation.model),
         )
@@ -129,6 +149,7 @@ class Books:
         candidate: Candidate,
         need: Need,
         at: float,
+        wall_s: float,
         *,
         conversation: Conversation,
         sticky: bool,
@@ -150,10 +171,14 @@ class Books:
             unusable_because=because,
             capabilities=self.lessons.of(candidate).capabilities(model.capabilities),
             price=model.price,
+            free=provider.free(candidate.model),
             in_flight=self.load.in_flight(candidate.name),
             ttfc_s=self.load.ttfc_s(candidate.name, at),
             warm_tokens=min(warm, need.input_tokens),
-            latency=self.latency.latency(candidate.name, need.input_tokens),
+            latency=self.latency.latency(candidate.name, need.input_tokens, at),
+            throughput=self.throughput.tokens_per_s(candidate.name, at),
+            tool_errors=self.tool_errors.rate(candidate.name, at),
+            spent_usd=self.spend.usd(provider.id, wall_s),
             breaker=health.state,
             breaker_wait_s=health.wait_s,
             breaker_reason=health.reason,

@@ -184,6 +184,9 @@ class AttemptEnded(EngineEvent):
     session: str = ""
     #: As in `AttemptStarted`.
     part: int = 0
+    #: Tool calls that came whole, and how many of them no client could run; see `_calls`.
+    tool_calls: int = 0
+    tool_errors: int = 0
 
 
 @attrs.frozen(kw_only=True)

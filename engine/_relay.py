@@ -10,9 +10,11 @@ Sans-I/O: events in, events out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import orjson
 
+from engine._calls import Calls
 from engine._ledger import BYTES_PER_TOKEN
 from engine._stream import JSON, Kind, MalformedEvent, StreamEvent, Usage, event
 from policies import CommitPoint
@@ -33,9 +35,10 @@ class Relay:
     `malformed`, which say why nothing more will come.
     """
 
-    def __init__(self, commit_at: CommitPoint = "content", *, live: bool = False) -> None:
+    def __init__(self, commit_at: CommitPoint = "content", *, live: bool = False, tools: Any = None) -> None:
         self._commit_at = commit_at
         self._live = live  # tool calls are shown as they come
+        self.calls = Calls(tools)
         self.started = False
         self.content = False
         self.finished = False
@@ -114,7 +117,7 @@ class Relay:
 
     def _block_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         if self._broken_tool:
-            self.malformed = "the arguments of a tool call are not JSON"
+            self._not_json()
             return
         index, kind = item.payload["index"], item.payload["content_block"].get("type", "")
         self._open = (index, kind)
@@ -146,7 +149,7 @@ class Relay:
         counted = isinstance(usage, dict) and bool(usage.get("input_tokens"))
         self._estimated = item.estimated or (self._estimated and not counted)
         if self._broken_tool and self.stop_reason not in _CUT_BY_LENGTH:
-            self.malformed = "the arguments of a tool call are not JSON"
+            self._not_json()
             return
         out.append(item)
 
@@ -181,13 +184,19 @@ class Relay:
         if item.kind is not Kind.BLOCK_STOP:
             return
         held, self._tool, self._open = self._tool, [], None
-        if _arguments(held) is None:
+        arguments = _arguments(held)
+        if arguments is None:
             # Cut off by its length limit it is a half call and goes no further; the stop reason decides.
             self._broken_tool = True
             return
+        self.calls.came(held[0].payload["content_block"].get("name"), arguments)
         self._blocks.append("tool_use")
         self.content = True
         out += held
+
+    def _not_json(self) -> None:
+        self.malformed = "the arguments of a tool call are not JSON"
+        self.calls.broke()
 
 
 _OF_A_BLOCK = frozenset({Kind.DELTAS, Kind.BLOCK_STOP})

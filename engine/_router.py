@@ -117,6 +117,20 @@ class Router:
                 return tokens
         return request.need.input_tokens
 
+    def foresee(self, request: Request) -> tuple[Resolution, PlanMade]:
+        """Where a request would go now, and the plan that it would have. Nothing is stated, and nobody is asked.
+
+        Raises NoSuchModel.
+        """
+        config = self.config()
+        found = resolve(config, request.model, request.above)
+        plan, view = self._composed(config, request, found)
+        policies = (*found.chain.policies, *request.policies)
+        at = trio.current_time()
+        return found, PlanMade(
+            at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view, policies=policies
+        )
+
     def _estimated(self, request: Request, candidates: tuple[Candidate, ...]) -> Request:
         """The request with the best estimate of its prompt that there is, as the first candidate counts."""
         if request.prompt is None or not candidates:

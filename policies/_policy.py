@@ -16,12 +16,13 @@ import enum
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 import attrs
 
 from policies._facts import Candidate, View
+from policies._names import Weights
 from policies._plan import Limits, Plan, Skip, Step
 from policies._slow_start import eased
 
@@ -56,11 +57,18 @@ class Policy(ABC):
     phase: ClassVar[Phase]
     #: Policies that share such a name exclude each other in one chain: two paces have no meaning together.
     exclusive: ClassVar[str | None] = None
+    #: An order policy that gives those who have just come back their growing share (`Facts.ramp`) itself.
+    eases: ClassVar[bool] = False
 
     @classmethod
     def kind(cls) -> str:
         """The name in TOML."""
         return kebab(cls.__name__)
+
+    @property
+    def rivalry(self) -> str | None:
+        """What a chain may hold one of: its `exclusive` policy, unless a policy's arguments have a say in it."""
+        return f"{self.exclusive} policy" if self.exclusive else None
 
     @abstractmethod
     def apply(self, plan: Plan, view: View) -> Plan:
@@ -69,6 +77,10 @@ class Policy(ABC):
     def warnings(self) -> Iterable[str]:
         """What is allowed and yet hardly meant."""
         return ()
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        """Why this candidate of `plan`, in a few words for the operator: `3 in flight x 0.8 s`. Asked only to explain."""
+        return ""
 
     def __str__(self) -> str:
         return to_toml(self)
@@ -79,17 +91,29 @@ def arguments(policy: type[Policy]) -> dict[str, attrs.Attribute[object]]:
     return {field.name.removesuffix("_"): field for field in attrs.fields(policy)}
 
 
-def to_toml(policy: Policy) -> str:
-    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them."""
+def to_toml(policy: Policy, kind: str = "") -> str:
+    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them.
+
+    `kind` stands in the place of its own name, where that is not the one by which it is found.
+    """
+    kind = kind or policy.kind()
     given = {
         name: getattr(policy, field.name)
         for name, field in arguments(type(policy)).items()
         if getattr(policy, field.name) != field.default
     }
+    kind = _written(type(policy))
     if not given:
-        return f'"{policy.kind()}"'
-    pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": policy.kind(), **given}.items())
+        return _literal(kind)
+    pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": kind, **given}.items())
     return f"{{ {pairs} }}"
+
+
+def _written(cls: type[Policy]) -> str:
+    """The name that a file may hold: somebody else's class by its module, unless it says itself what it is called."""
+    ours = cls.__module__.partition(".")[0] == "policies"
+    named = getattr(cls.kind, "__func__", None) is not getattr(Policy.kind, "__func__", None)
+    return cls.kind() if ours or named else f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _literal(value: object) -> str:
@@ -97,6 +121,8 @@ def _literal(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML escapes as JSON does, and DEL
+    if isinstance(value, Weights):
+        return "{ " + ", ".join(f"{_literal(name)} = {_literal(weight)}" for name, weight in value) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(_literal(v) for v in value) + "]"
     return repr(value)
@@ -108,11 +134,11 @@ def effective(policies: Sequence[Policy]) -> tuple[Policy, ...]:
     By phase; among order policies last written first, so that stable sorts leave the first written in charge.
     Raises PolicyError where two policies exclude each other.
     """
-    for group in dict.fromkeys(p.exclusive for p in policies if p.exclusive):
-        rivals = [p for p in policies if p.exclusive == group]
+    for group in dict.fromkeys(p.rivalry for p in policies if p.rivalry):
+        rivals = [p for p in policies if p.rivalry == group]
         if len(rivals) > 1:
             names = " and ".join(f"'{p.kind()}'" for p in rivals)
-            raise PolicyError(f"{names} exclude each other: a chain has at most one {group} policy")
+            raise PolicyError(f"{names} exclude each other: a chain has at most one {group}")
     ordered = sorted(policies, key=lambda p: p.phase)
     orders = [p for p in ordered if p.phase is Phase.ORDER]
     return (
@@ -122,51 +148,86 @@ def effective(policies: Sequence[Policy]) -> tuple[Policy, ...]:
     )
 
 
-def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view: View) -> Plan:
+#: Takes each stage of a fold: a policy, or the name of a built-in one, and the plan before and after it.
+Note = Callable[["Policy | str", Plan, Plan], None]
+
+#: The stages that every chain has: who is not usable; who is waited for if nobody is left, or asked at once since waiting
+#: would take too long; who has just come back and stands behind; what the limits say in the end.
+UNCONFIGURED, HELD, LAST_RESORT, SLOW_START, LIMITS = (
+    "unconfigured",
+    "first-back",
+    "last-resort",
+    "slow-start",
+    "limits",
+)
+
+
+def _unnoted(by: Policy | str, before: Plan, after: Plan) -> None:
+    pass
+
+
+def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view: View, note: Note = _unnoted) -> Plan:
     """Fold a chain's policies over its candidates.
 
-    A candidate whose provider is not usable is passed over whichever policies the chain has. Pure; raises nothing for
-    policies that `effective` accepts.
+    A candidate whose provider is not usable is passed over whichever policies the chain has. `note` is told of each stage;
+    select policies all have the same plan before them. Pure; raises nothing for policies that `effective` accepts.
     """
-    plan = Plan.of(candidates)
-    plan = plan.skipping(
+    before = Plan.of(candidates)
+    plan = before.skipping(
         *(
-            Skip(candidate=s.candidate, by="unconfigured", reason=view.of(s.candidate).unusable_because or "not usable")
-            for s in plan.steps
+            Skip(candidate=s.candidate, by=UNCONFIGURED, reason=view.of(s.candidate).unusable_because or "not usable")
+            for s in before.steps
             if not view.of(s.candidate).usable
         )
     )
+    note(UNCONFIGURED, before, plan)
     ordered = effective(policies)
     for policy in (p for p in ordered if p.phase < Phase.SELECT):
-        plan = policy.apply(plan, view)
+        before, plan = plan, policy.apply(plan, view)
+        note(policy, before, plan)
     selects = [p for p in ordered if p.phase is Phase.SELECT]
-    selected = _selected(plan, selects, view)
+    selected = _selected(plan, selects, view, note)
     held = None if selected.steps else _first_back(selected)
-    made = _completed(selected if held is None else _restored(selected, held), ordered, view, held)
-    if made.steps:
-        return made
-    last = _soonest_to_recover(plan, selects, view)
+    noted: list[tuple[Policy | str, Plan, Plan]] = []
+    start = selected if held is None else _restored(selected, held, held.wait_s or 0.0)
+    made = _completed(start, ordered, view, held, lambda *stage: noted.append(stage))
+    last = None if made.steps else _soonest_to_recover(plan, selects, view)
     skip = next((s for s in selected.skipped if s.candidate == last), None)
-    return made if skip is None else _completed(_restored(selected, skip, wait_s=0.0), ordered, view, None)
+    if skip is not None:
+        start = _restored(selected, skip, 0.0)
+        note(LAST_RESORT, selected, start)
+        return _completed(start, ordered, view, None, note)
+    if held is not None:
+        note(HELD, selected, start)
+    for stage in noted:
+        note(*stage)
+    return made
 
 
-def _restored(plan: Plan, skip: Skip, wait_s: float | None = None) -> Plan:
-    """The plan with somebody who was passed over as its only step, held until he is back."""
-    step = Step(candidate=skip.candidate, not_before_s=(skip.wait_s or 0.0) if wait_s is None else wait_s)
+def _restored(plan: Plan, skip: Skip, wait_s: float) -> Plan:
+    """The plan with somebody who was passed over as its only step, held for so long."""
+    step = Step(candidate=skip.candidate, not_before_s=wait_s)
     return attrs.evolve(plan, steps=(step,), skipped=tuple(s for s in plan.skipped if s is not skip))
 
 
-def _completed(plan: Plan, ordered: Sequence[Policy], view: View, held: Skip | None) -> Plan:
+def _completed(plan: Plan, ordered: Sequence[Policy], view: View, held: Skip | None, note: Note) -> Plan:
     """What comes after selecting: order, slow start, pace, limits, outcome."""
     for policy in (p for p in ordered if p.phase is Phase.ORDER):
-        plan = policy.apply(plan, view)
-    plan = eased(plan, view)
+        before, plan = plan, policy.apply(plan, view)
+        note(policy, before, plan)
+    if not any(policy.eases for policy in ordered):
+        before, plan = plan, eased(plan, view)
+        if plan is not before:
+            note(SLOW_START, before, plan)
     for policy in (p for p in ordered if p.phase > Phase.ORDER):
-        plan = policy.apply(plan, view)
-    return _finished(plan, view, held)
+        before, plan = plan, policy.apply(plan, view)
+        note(policy, before, plan)
+    before, plan = plan, _finished(plan, view, held)
+    note(LIMITS, before, plan)
+    return plan
 
 
-def _selected(plan: Plan, selects: Iterable[Policy], view: View) -> Plan:
+def _selected(plan: Plan, selects: Iterable[Policy], view: View, note: Note) -> Plan:
     """The intersection: each select policy judges the same candidates, so that none hides another's reason.
 
     Of several skips of one candidate the heaviest stands: a hard one before a soft one, then the longest wait.
@@ -176,8 +237,11 @@ def _selected(plan: Plan, selects: Iterable[Policy], view: View) -> Plan:
         return skip.wait_s is None, skip.wait_s or 0.0, skip.by, skip.reason
 
     heaviest: dict[Candidate, Skip] = {}
-    for skip in (s for policy in selects for s in policy.apply(plan, view).skipped[len(plan.skipped) :]):
-        heaviest[skip.candidate] = max(heaviest.get(skip.candidate, skip), skip, key=weight)
+    for policy in selects:
+        judged = policy.apply(plan, view)
+        note(policy, plan, judged)
+        for skip in judged.skipped[len(plan.skipped) :]:
+            heaviest[skip.candidate] = max(heaviest.get(skip.candidate, skip), skip, key=weight)
     return plan.skipping(*(heaviest[c] for c in plan.chain if c in heaviest))
 
 
@@ -190,7 +254,7 @@ def _first_back(plan: Plan) -> Skip | None:
 def _soonest_to_recover(plan: Plan, selects: Iterable[Policy], view: View) -> Candidate | None:
     """Of those that would be asked were nobody ejected, the one whose breaker lets a request through first."""
     well = {name: attrs.evolve(facts, breaker="closed", breaker_wait_s=0.0) for name, facts in view.facts.items()}
-    merely_out = _selected(plan, selects, attrs.evolve(view, facts=well)).steps
+    merely_out = _selected(plan, selects, attrs.evolve(view, facts=well), _unnoted).steps
     return min((s.candidate for s in merely_out), key=lambda c: view.of(c).breaker_wait_s, default=None)
 
 

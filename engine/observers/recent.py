@@ -32,6 +32,7 @@ from engine._events import (
     TryStarted,
 )
 from engine._stream import JSON
+from engine.observers._verdicts import verdicts
 from policies import Facts, Plan, Skip, View
 
 #: Requests kept. One with its plan and view takes a few kilobytes.
@@ -91,8 +92,7 @@ class Recent:
         if record.shared is not None:
             told["shares_answer_of"] = record.shared.leader
         if record.planned is not None:
-            told["plan"] = _plan(record.planned.plan)
-            told["view"] = _view(record.planned.view)
+            told |= decided(record.planned)
         told["skipped_at_launch"] = [_skip(e.skip) for e in record.events if isinstance(e, CandidateSkipped)]
         denied = [e for e in record.events if isinstance(e, HedgeDenied)]
         told["hedges_denied"] = [{"candidate": str(e.candidate), "reason": e.reason} for e in denied]
@@ -132,6 +132,11 @@ def _spent(record: Record) -> Totals:
         return record.finished.totals
     ended = (e for e in record.events if isinstance(e, AttemptEnded))
     return sum((Totals.of(e.bill, chosen=e.committed) for e in ended), NO_TOTALS)
+
+
+def decided(made: PlanMade) -> JSON:
+    """A plan, the view it was decided on, and what each policy said of each candidate."""
+    return {"plan": _plan(made.plan), "view": _view(made.view), **verdicts(made)}
 
 
 def _plan(plan: Plan) -> JSON:

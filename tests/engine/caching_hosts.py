@@ -146,7 +146,7 @@ class World:
         return attrs.evolve(made, session=session, agent=agent, need=need)
 
     async def session(self, name: str, tasks: int) -> None:
-        """A person at work: a task, its loop of tools, a while of reading, the next one; some tasks have own agents."""
+        """A person at work: a task, its loop of tools, a while of reading, the next; some tasks have agents of their own."""
         draw = random.Random(f"{name} of {self.draw.random()}")
         await trio.sleep(draw.uniform(0, 120))
         prompt = 18_000

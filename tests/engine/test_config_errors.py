@@ -271,16 +271,12 @@ CHAINS = [
         "c.toml:4: chains.c.policies[0]: unknown policy 'least-lodaed' (did you mean 'least-loaded'?); "
         f"available: {POLICIES}",
     ),
-    (
-        chain('"spend-cap"'),
-        f"c.toml:4: chains.c.policies[0]: policy 'spend-cap' is not available in this version; available: {POLICIES}",
-    ),
     (chain("{}"), "c.toml:4: chains.c.policies[0]: kind is missing: the name of the policy"),
     (chain("{ kind = 1 }"), "c.toml:4: chains.c.policies[0]: expected the name of a policy, got 1"),
     (
         chain('{ kind = "hedge", aftr = "p92" }'),
         "c.toml:4: chains.c.policies[0].aftr: unknown key (did you mean 'after'?); available: after_s, after, at_least, "
-        "extra_load, paid",
+        "at_most, floor_s, ceiling_s, cold_s, extra_load, paid, second_usd, warm",
     ),
     (
         chain('{ kind = "hedge", after = "p93" }'),

@@ -53,7 +53,7 @@ def lived() -> Recent:
     recent = Recent()
     for event in [
         accepted(10.0, request_id="req_1", session="s", agent="a"),
-        PlanMade(at=10.0, request_id="req_1", chain="c", plan=PLAN, view=VIEW),
+        PlanMade(at=10.0, request_id="req_1", chain="c", plan=PLAN, view=VIEW, policies=(SilentSkip(), Hedge())),
         of(started(10.0, A)),
         TryStarted(at=10.0, request_id="req_1", attempt=1, candidate=A, number=1, key="A_KEY"),
         TryEnded(

@@ -50,11 +50,12 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
     """The names that the design lists, and no others."""
     assert set(KINDS) == {
-        *("silent-skip", "require-capability", "unlimited-scope"),
-        *("in-order", "least-loaded", "sticky"),
+        *("silent-skip", "require-capability", "unlimited-scope", "only", "except", "during", "spend-cap"),
+        *("in-order", "least-loaded", "power-of-two", "round-robin", "weighted", "random"),
+        *("fastest", "cheapest", "highest-throughput", "most-headroom", "fewest-tool-errors", "sticky"),
         *("sequence", "hedge", "race"),
         *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
-        *("commit-at", "rescue"),
+        *("commit-at", "rescue", "on-failure"),
     }
     for kind, cls in KINDS.items():
         assert kebab(cls.__name__) == cls.kind() == kind
@@ -100,7 +101,10 @@ def test_a_name_near_nothing_gets_the_list() -> None:
 def test_arguments_are_the_fields_without_a_trailing_underscore() -> None:
     """`for` is a keyword in Python and none in TOML."""
     assert list(arguments(KINDS["unlimited-scope"])) == ["for"]
-    assert list(arguments(Hedge)) == ["after_s", "after", "at_least", "extra_load", "paid"]
+    assert list(arguments(Hedge)) == [
+        *("after_s", "after", "at_least", "at_most", "floor_s", "ceiling_s", "cold_s"),
+        *("extra_load", "paid", "second_usd", "warm"),
+    ]
     assert list(arguments(KINDS["sequence"])) == []
 
 

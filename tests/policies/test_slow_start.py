@@ -14,16 +14,23 @@ def first_share(ramp: float, *policies: Policy) -> float:
     return sum(asked(plan)[0] == "a" for plan in plans) / len(plans)
 
 
-@pytest.mark.parametrize("policies", [(), (InOrder(),), (SilentSkip(), LeastLoaded(), Hedge())])
+@pytest.mark.parametrize("policies", [(), (InOrder(),), (SilentSkip(), InOrder(), Hedge())])
 @pytest.mark.parametrize("ramp", [0.1, 0.5, 0.9])
 def test_its_share_is_its_ramp(policies: tuple[Policy, ...], ramp: float) -> None:
-    """Whatever the chain's policies are; the draw is of the request's own seed."""
+    """In file order, and in a chain without any order; the draw is of the request's own seed."""
     assert first_share(ramp, *policies) == pytest.approx(ramp, abs=0.05)
 
 
 def test_with_all_of_its_traffic_it_stands_where_it_stood() -> None:
     """As always."""
     assert first_share(1.0) == 1.0
+
+
+def test_there_is_no_draw_on_top_of_a_policy_that_sees_to_it() -> None:
+    """One that is four times as fast as the others has all of its traffic at a fourth, by load."""
+    facts = {A: Facts(ramp=0.26, ttfc_s=1.0), B: Facts(ttfc_s=4.0), C: Facts(ttfc_s=4.0)}
+    for policies in ((LeastLoaded(),), (LeastLoaded(), InOrder())):
+        assert {asked(planned(*policies, facts=facts, seed=seed)) for seed in range(100)} == {"abc"}
 
 
 def test_the_plan_says_who_stands_behind_and_why() -> None:
