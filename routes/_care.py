@@ -42,8 +42,12 @@ def add_care(app: QuartTrio, care: Care, told: Told, request_id: Callable[[], st
     def unknown(id: str) -> Response:
         return refused(404, f"no provider '{id}' is configured; GET /providers lists them")
 
+    def meant(name: str) -> str:
+        return care.config().aliases.get(name, name)
+
     @app.post("/providers/<id>/reset")
     async def reset(id: str) -> JSON | Response:
+        id = meant(id)
         if id not in care.config().providers:
             return unknown(id)
         care.bus.emit(ProviderReset(at=trio.current_time(), request_id=request_id(), provider=id, by=OPERATOR))
@@ -51,6 +55,7 @@ def add_care(app: QuartTrio, care: Care, told: Told, request_id: Callable[[], st
 
     def stance(verb: str, word: Literal["enabled", "draining", "disabled"]) -> None:
         async def door(id: str) -> JSON | Response:
+            id = meant(id)
             if id not in care.config().providers:
                 return unknown(id)
             at = trio.current_time()
@@ -65,9 +70,10 @@ def add_care(app: QuartTrio, care: Care, told: Told, request_id: Callable[[], st
 
     @app.post("/providers/<id>/test")
     async def test(id: str) -> JSON | Response:
-        provider = care.config().providers.get(id)
+        provider = care.config().providers.get(meant(id))
         if provider is None:
             return unknown(id)
+        id = provider.id
         model = request.args.get("model") or _model(care.config(), provider)
         if not model:
             return refused(400, f"no model of '{id}' is in a chain, and it has no default: name one with ?model=NAME")
