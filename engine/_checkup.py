@@ -71,7 +71,8 @@ class Checkups:
         config = self.config()
         for provider in config.providers.values():
             every_s = provider.breaker.probe_s if provider.breaker else None
-            if every_s is None or not provider.usable or provider.id in self._running:
+            asked_for = provider.usable and self.books.stances.of(provider.id) == "enabled"
+            if every_s is None or not asked_for or provider.id in self._running:
                 continue
             if at - self._asked.get(provider.id, -math.inf) < every_s:
                 continue
