@@ -9,16 +9,16 @@ from tests.policies.builders import A, B, C, asked, planned, said
 
 
 def first_share(ramp: float, *policies: Policy) -> float:
-    """How often a chain's first candidate is asked first, among a thousand requests."""
-    plans = [planned(*policies, facts={A: Facts(ramp=ramp)}, seed=seed) for seed in range(1000)]
+    """How often a chain's first candidate is asked first, among four hundred requests."""
+    plans = [planned(*policies, facts={A: Facts(ramp=ramp)}, seed=seed) for seed in range(400)]
     return sum(asked(plan)[0] == "a" for plan in plans) / len(plans)
 
 
-@pytest.mark.parametrize("policies", [(), (InOrder(),), (SilentSkip(), InOrder(), Hedge())])
-@pytest.mark.parametrize("ramp", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("policies", [(), (SilentSkip(), InOrder(), Hedge())])
+@pytest.mark.parametrize("ramp", [0.1, 0.6])
 def test_its_share_is_its_ramp(policies: tuple[Policy, ...], ramp: float) -> None:
     """In file order, and in a chain without any order; the draw is of the request's own seed."""
-    assert first_share(ramp, *policies) == pytest.approx(ramp, abs=0.05)
+    assert first_share(ramp, *policies) == pytest.approx(ramp, abs=0.07)
 
 
 def test_with_all_of_its_traffic_it_stands_where_it_stood() -> None:
