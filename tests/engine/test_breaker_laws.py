@@ -195,7 +195,7 @@ class Breakers(RuleBasedStateMachine):
 
 
 TestBreakers = Breakers.TestCase
-TestBreakers.settings = settings(max_examples=40, stateful_step_count=40)
+TestBreakers.settings = settings(max_examples=25, stateful_step_count=40)
 
 
 def ejections(seed: int, requests: int, *, errors: float, at_once: int, callers: int) -> int:
