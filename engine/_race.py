@@ -336,6 +336,7 @@ class Race:
                 bill=self._bill(attempt),
                 estimate=self.request.estimate,
                 key=attempt.key,
+                session=self.request.session,
                 part=attempt.part,
                 tool_calls=attempt.relay.calls.whole,
                 tool_errors=attempt.relay.calls.bad,

@@ -149,6 +149,8 @@ def _plan(plan: Plan) -> JSON:
             "charge": s.charge.value,
             "not_before_s": s.not_before_s,
             "unlimited": s.unlimited,
+            "behind": s.behind,
+            "last_resort": s.last_resort,
         }
         for s in plan.steps
     ]
