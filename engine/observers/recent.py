@@ -131,6 +131,7 @@ def _plan(plan: Plan) -> JSON:
             "charge": s.charge.value,
             "not_before_s": s.not_before_s,
             "unlimited": s.unlimited,
+            "hedge_denied": s.denied,
         }
         for s in plan.steps
     ]
