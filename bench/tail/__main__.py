@@ -61,12 +61,10 @@ def table(scene: Scene) -> Table:
     """A scene for a person. Seconds to first content; shares of requests."""
     made = Table(Column(scene.name, no_wrap=True), box=None, padding=(0, 1))
     for name in ("requests", "p50", "p95", "p99", "p99.9", "extra", "denied"):
-        made.add_column(name, justify="right")
+        made.add_column(name, justify="right", no_wrap=True)
     for name, told in scene.told.items():
         times = [f"{at:.2f}" for at in (told.p50, told.p95, told.p99, told.p999)]
         made.add_row(name, f"{told.requests:,}", *times, f"{told.extra:.2%}", f"{told.denied:.2%}")
-    for note, value in scene.notes.items():
-        made.add_row(note, f"{value:.2f}")
     return made
 
 
@@ -112,7 +110,10 @@ def main() -> None:
         return
     console = Console()
     for scene in scenes:
-        console.print(table(scene), "")
+        console.print(table(scene))
+        for note, value in scene.notes.items():
+            console.print(f"  {note}: {value:.2f}", highlight=False)
+        console.print()
     console.print(
         f"the loop was late by {_late(late)['p50'] * 1e3:.1f} ms in the middle, {_late(late)['p99'] * 1e3:.0f} at p99"
     )
