@@ -4,6 +4,8 @@ from engine._books import Books as Books
 from engine._bus import EventBus as EventBus
 from engine._bus import Subscription as Subscription
 from engine._bus import trace_of as trace_of
+from engine._events import AffinityBroken as AffinityBroken
+from engine._events import AffinityChanged as AffinityChanged
 from engine._events import AnsweredLocally as AnsweredLocally
 from engine._events import AttemptEnded as AttemptEnded
 from engine._events import AttemptStarted as AttemptStarted

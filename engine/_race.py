@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from engine._attempt import Attempt
+from engine._bill import Bill
 from engine._books import Books
 from engine._bus import EventBus, trace_of
 from engine._events import (
@@ -38,6 +39,7 @@ from engine._events import (
 )
 from engine._events import Ending as AttemptEnding
 from engine._failure import Failure
+from engine._ledger import Spent, billed
 from engine._lessons import Learned
 from engine._pacer import Deny, Launch, Over, Pacer, Pause, Wait
 from engine._ports import Busy, Fault, Gate, Permit, Reply, Transport
@@ -299,9 +301,12 @@ class Race:
                 committed=attempt.committed,
                 by=self.cause() if ending == "abandoned" else "",
                 usage=attempt.relay.usage,
+                bill=self._bill(attempt),
                 estimate=self.request.estimate,
                 key=attempt.key,
                 part=attempt.part,
+                tool_calls=attempt.relay.calls.whole,
+                tool_errors=attempt.relay.calls.bad,
             )
         )
         self._wake.set()
@@ -313,8 +318,23 @@ class Race:
             return "lost"
         return "failed" if attempt.failure is not None else "abandoned"
 
+    def _bill(self, attempt: Attempt) -> Bill:
+        """What the attempt is charged for: see the ledger's table."""
+        relay, candidate = attempt.relay, attempt.step.candidate
+        spent = Spent(
+            sent=attempt.sent,
+            started=relay.started,
+            counted=relay.stop_reason is not None,
+            failure=attempt.failure,
+            usage=relay.usage,
+            prompt=self.request_for(attempt.step).need.input_tokens,
+            answer=relay.made,
+        )
+        provider = self.config.providers[candidate.provider]
+        return billed(spent, provider.model(candidate.model).price, free=provider.free(candidate.model))
+
     def _verdict(self, attempt: Attempt, failure: Failure) -> Verdict:
-        verdict = VERDICTS[failure.kind]
+        verdict = self.outcome.verdict(failure.kind)
         if verdict.rests == "key" and attempt.key < 0:
             # A keyless provider has no key to lose: the candidate is out for this request, and that is all.
             verdict = attrs.evolve(verdict, rests="nothing")
@@ -324,7 +344,7 @@ class Race:
         return verdict
 
     def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:
-        if verdict.next is Next.BIGGER:
+        if VERDICTS[failure.kind].next is Next.BIGGER:
             failure = attempt.failure = self._measured(attempt.step, failure)
         self.faults.append(Fault(candidate=attempt.step.candidate, failure=failure))
         if failure.kind is FailureKind.EMPTY and attempt.relay.finished and not attempt.part:
@@ -396,9 +416,10 @@ class Race:
 
     def relay(self) -> Relay:
         """What a try's answer goes through. The client of a continuation has seen content: no later point is waited for."""
+        tools = self.request.body.get("tools")
         if self._seen is not None:
-            return Relay()
-        return Relay(self.outcome.commit_at, live=self.outcome.rescue == "off")
+            return Relay(tools=tools)
+        return Relay(self.outcome.commit_at, live=self.outcome.rescue == "off", tools=tools)
 
     def splice(self) -> Splice | None:
         return None if self._seen is None else Splice(self._seen)

@@ -1,5 +1,10 @@
 """Small frozen values that decide where a request goes. They know nothing of HTTP, Trio or TOML."""
 
+from policies._explain import Change as Change
+from policies._explain import Explanation as Explanation
+from policies._explain import Ruling as Ruling
+from policies._explain import Stage as Stage
+from policies._explain import explain as explain
 from policies._facts import QUANTILES as QUANTILES
 from policies._facts import BreakerState as BreakerState
 from policies._facts import Candidate as Candidate
@@ -17,8 +22,26 @@ from policies._limit import IdleTimeout as IdleTimeout
 from policies._limit import MaxAttempts as MaxAttempts
 from policies._limit import MaxInFlight as MaxInFlight
 from policies._limit import MaxWait as MaxWait
+from policies._names import CANDIDATES as CANDIDATES
+from policies._names import NAMES as NAMES
+from policies._names import PROVIDERS as PROVIDERS
+from policies._names import Weights as Weights
+from policies._names import any_matches as any_matches
+from policies._names import matches as matches
+from policies._names import renamed as renamed
+from policies._on_failure import FAILURES as FAILURES
+from policies._on_failure import OnFailure as OnFailure
 from policies._order import InOrder as InOrder
 from policies._order import LeastLoaded as LeastLoaded
+from policies._order_draws import PowerOfTwo as PowerOfTwo
+from policies._order_draws import Random as Random
+from policies._order_draws import RoundRobin as RoundRobin
+from policies._order_draws import Weighted as Weighted
+from policies._order_measured import Cheapest as Cheapest
+from policies._order_measured import Fastest as Fastest
+from policies._order_measured import FewestToolErrors as FewestToolErrors
+from policies._order_measured import HighestThroughput as HighestThroughput
+from policies._order_measured import MostHeadroom as MostHeadroom
 from policies._outcome import CommitAt as CommitAt
 from policies._outcome import Rescue as Rescue
 from policies._own import NoFallback as NoFallback
@@ -33,7 +56,11 @@ from policies._plan import Plan as Plan
 from policies._plan import RescueMode as RescueMode
 from policies._plan import Skip as Skip
 from policies._plan import Step as Step
+from policies._policy import HELD as HELD
 from policies._policy import JSON_DEADLINE_S as JSON_DEADLINE_S
+from policies._policy import LIMITS as LIMITS
+from policies._policy import UNCONFIGURED as UNCONFIGURED
+from policies._policy import Note as Note
 from policies._policy import Phase as Phase
 from policies._policy import Policy as Policy
 from policies._policy import PolicyError as PolicyError
@@ -43,7 +70,9 @@ from policies._policy import effective as effective
 from policies._policy import kebab as kebab
 from policies._policy import to_toml as to_toml
 from policies._registry import KINDS as KINDS
+from policies._registry import OWN as OWN
 from policies._registry import PLANNED as PLANNED
+from policies._registry import found_as as found_as
 from policies._registry import policy_class as policy_class
 from policies._room import no_room_at as no_room_at
 from policies._room import no_room_in as no_room_in
@@ -57,6 +86,13 @@ from policies._select import SLOT_WAIT_S as SLOT_WAIT_S
 from policies._select import RequireCapability as RequireCapability
 from policies._select import SilentSkip as SilentSkip
 from policies._select import UnlimitedScope as UnlimitedScope
+from policies._select_hours import During as During
+from policies._select_named import Except as Except
+from policies._select_named import Only as Only
+from policies._select_spend import SpendCap as SpendCap
+from policies._sticky import Reckoning as Reckoning
+from policies._sticky import Sticky as Sticky
+from policies._sticky import expected_wait_s as expected_wait_s
 from policies._verdict import VERDICTS as VERDICTS
 from policies._verdict import Again as Again
 from policies._verdict import FailureKind as FailureKind

@@ -116,6 +116,8 @@ class Facts:
     unusable_because: str = ""
     capabilities: Capabilities = Capabilities()
     price: Price | None = None
+    #: Nothing is to be paid: a free model, or a provider that takes no key and so sends no bill.
+    free: bool = False
     in_flight: int = 0
     ttfc_s: float | None = None
     latency: Latency | None = None
@@ -162,6 +164,8 @@ class View:
     #: How many requests this chain has had: whose turn it is, where candidates take turns.
     turn: int = 0
     config_digest: str = ""
+    #: The candidate, by name, that this conversation is at home with; empty where it has none.
+    affinity: str = ""
 
     def of(self, candidate: Candidate) -> Facts:
         """The facts of a candidate; a candidate nothing is known about is taken for healthy and idle."""

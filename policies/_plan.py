@@ -13,6 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from policies._facts import Candidate
+from policies._verdict import VERDICTS, FailureKind, Verdict
 
 CommitPoint = Literal["content", "block", "tool", "message"]
 RescueMode = Literal["whole-blocks", "off"]
@@ -108,10 +109,16 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """When the winner is chosen, and what is done for an answer whose winner broke."""
+    """When the winner is chosen, what is done for an answer whose winner broke, and the rows of the verdict table that
+    this chain has replaced, sorted by kind."""
 
     commit_at: CommitPoint = "content"
     rescue: RescueMode = "whole-blocks"
+    verdicts: tuple[tuple[FailureKind, Verdict], ...] = ()
+
+    def verdict(self, kind: FailureKind) -> Verdict:
+        """What a failure means to this plan."""
+        return next((row for replaced, row in self.verdicts if replaced is kind), VERDICTS[kind])
 
 
 @attrs.frozen(kw_only=True)

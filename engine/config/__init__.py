@@ -43,3 +43,4 @@ from engine.config._schema import WebTools as WebTools
 from engine.config._schema import check_exposure as check_exposure
 from engine.config._thread import ThreadSettings as ThreadSettings
 from engine.config._thread import Trigger as Trigger
+from engine.config._values import policy_of as policy_of

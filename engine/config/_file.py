@@ -147,6 +147,7 @@ class ProviderTable:
     headers: dict[HeaderName, HeaderValue] = attrs.field(factory=dict)
     open_lists: bool | None = None
     text_calls: bool | None = None
+    cache_s: Seconds | None = None
     like: Text | None = None
     public_key: bool = True
     proxy: ProxyUrl | None = None
