@@ -151,6 +151,7 @@ def _plan(plan: Plan) -> JSON:
             "unlimited": s.unlimited,
             "behind": s.behind,
             "last_resort": s.last_resort,
+            "hedge_denied": s.denied,
         }
         for s in plan.steps
     ]
