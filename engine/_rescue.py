@@ -5,8 +5,8 @@ go on from it exactly. But Claude since 4.6 and many hosts refuse it with a 400,
 So the partial text is followed by a user's turn that asks for the rest, which every model takes. What comes of it is not
 exact; see `_seam`.
 
-Only text goes along. Thinking of the part that broke belongs to whoever signed it, and half a tool call was never shown, so
-it may be made again. Pure.
+Only what was said goes along, and what server tools found. Thinking of the part that broke belongs to whoever signed it,
+and half a tool call was never shown, so it may be made again. Pure.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ def can_continue(request: Request) -> bool:
 
 def continuation(request: Request, seen: Seen) -> Request:
     """The request for the rest. Its body is an Anthropic body like any other."""
-    texts = [text.rstrip() for text in seen.texts]  # an assistant's turn may not end in white space
-    said: list[JSON] = [{"type": "text", "text": text} for text in texts if text.strip()]
+    # An assistant's text may be neither blank nor, at the end, followed by blanks.
+    bare = [{**block, "text": block["text"].rstrip()} if block["type"] == "text" else block for block in seen.blocks]
+    said = [block for block in bare if block.get("text") != ""]
     body = {
         **request.body,
         "messages": [*_answered(request.body["messages"], said), {"role": "user", "content": GO_ON}],
         "max_tokens": _left(request.body, seen.output_tokens),
     }
     raw = orjson.dumps(body)
-    more = tokens_of("".join(texts) + GO_ON)
+    more = tokens_of(seen.text + GO_ON)
     # Its length teaches nothing: the conversation's next turn does not go on from it.
     return attrs.evolve(
         request,
@@ -66,14 +67,10 @@ def _answered(messages: list[JSON], said: list[JSON]) -> list[JSON]:
         return [*messages, {"role": "assistant", "content": said}]
     begun = last["content"]
     blocks = [{"type": "text", "text": begun}] if isinstance(begun, str) else list(begun)
-    if blocks and blocks[-1].get("type") == "text" and isinstance(blocks[-1].get("text"), str):
-        first, *rest = said
-        said = [{**blocks.pop(), "text": f"{_text_of(begun)}{first['text']}"}, *rest]
+    if said[0]["type"] == "text" and blocks and isinstance(blocks[-1].get("text"), str):
+        said = [{**blocks[-1], "text": blocks[-1]["text"] + said[0]["text"]}, *said[1:]]
+        blocks.pop()
     return [*messages[:-1], {**last, "content": [*blocks, *said]}]
-
-
-def _text_of(begun: str | list[JSON]) -> str:
-    return begun if isinstance(begun, str) else str(begun[-1]["text"])
 
 
 def _left(body: JSON, used: int) -> int:

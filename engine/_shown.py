@@ -5,7 +5,7 @@ client judges by all of it: a finished tool call will be run, finished text is k
 So there is one record a turn, to which every author adds.
 
 To go on elsewhere, the text is needed as well. Parsing each delta for a break that seldom comes would cost more than
-relaying it, so only the frames are kept, the text's alone, and read when they are needed. They are let go as soon as
+relaying it, so only the frames are kept, thinking's apart, and read when they are needed. They are let go as soon as
 nobody can go on from them. Sans-I/O.
 """
 
@@ -13,23 +13,25 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import attrs
 import orjson
 
 from engine._prompt import tokens_of
-from engine._stream import JSON, MESSAGE_STOP, Kind, StreamEvent, block_stop, event
+from engine._stream import JSON, MESSAGE_STOP, Kind, StreamEvent, block_stop, event, is_delta
 
-#: Frames of text that are kept for a continuation, in bytes. Some 8,000 tokens in frames of one token each.
+#: Frames that are kept for a continuation, in bytes. Some 8,000 tokens in frames of one token each.
 MAX_KEPT_BYTES = 1024 * 1024
 #: Bytes of frames to a token of thinking, whose frames are not kept: a rough figure.
 _THINKING_BYTES = 40
 
 #: Blocks that a client drops again when the stream breaks after them.
 _UNSIGNED = frozenset({"thinking", "redacted_thinking"})
-_CONTINUED = _UNSIGNED | {"text"}
+#: What may stand in a message that somebody else goes on with, beside results of server tools.
+_CONTINUED = _UNSIGNED | {"text", "server_tool_use"}
 _DATA = re.compile(rb"^data: ?(.*)$", re.M)
 
 
@@ -43,13 +45,14 @@ class Ending(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Seen:
-    """What somebody else goes on from: the texts of the text blocks, in order, the last of them at index `open` if it is.
+    """What somebody else goes on from: the blocks that were shown, thinking apart, the last of them at index `open` if it
+    is not finished.
 
     `next` is the index of the next block, `usage` what the client was told in `message_start`, `output_tokens` an
     estimate of what it has received.
     """
 
-    texts: tuple[str, ...] = attrs.field(repr=False)
+    blocks: tuple[JSON, ...] = attrs.field(repr=False)
     open: int | None
     next: int
     usage: JSON
@@ -57,7 +60,8 @@ class Seen:
 
     @property
     def text(self) -> str:
-        return "\n\n".join(self.texts)
+        """All that was said. Blocks are paragraphs to whoever says it again."""
+        return "\n\n".join(block["text"] for block in self.blocks if block["type"] == "text")
 
     @property
     def state(self) -> str:
@@ -73,9 +77,9 @@ class Shown:
     ended: bool = False  #: a `message_delta` was shown
     _blocks: list[str] = attrs.field(factory=list)  # types of the finished blocks
     _open: tuple[int, str] | None = None
-    _text: bool = False  # the open block is text
+    _hidden: bool = False  # the open block is thinking
     _usage: JSON = attrs.field(factory=dict)
-    _kept: list[tuple[int, bytes]] = attrs.field(factory=list)  # frames of text, by block
+    _kept: list[tuple[int, bytes]] = attrs.field(factory=list)  # frames of all blocks but thinking, by block
     _bytes: int = 0
     _thinking_bytes: int = 0
 
@@ -83,17 +87,16 @@ class Shown:
         """These are being shown."""
         for item in events:
             if item.kind is Kind.DELTAS:
-                if self._text:
-                    if self.keeping:
-                        self._keep(item.raw)
-                elif self._open is not None and self._open[1] == "thinking":
+                if self._hidden:
                     self._thinking_bytes += len(item.raw)
+                elif self.keeping:
+                    self._keep(item.raw)
             elif (handler := _HANDLERS.get(item.kind)) is not None:
                 handler(self, item)
 
     def forget(self) -> None:
         """Nothing of it was visible: the message starts again from nothing."""
-        self.ended, self._blocks, self._open, self._text = False, [], None, False
+        self.ended, self._blocks, self._open, self._hidden = False, [], None, False
         self._usage, self._kept, self._bytes, self._thinking_bytes = {}, [], 0, 0
 
     def drop(self) -> None:
@@ -113,9 +116,10 @@ class Shown:
         self._usage = usage if isinstance(usage, dict) else {}
 
     def _block_start(self, item: StreamEvent) -> None:
-        kind = item.payload["content_block"].get("type", "")
-        self._open, self._text = (item.payload["index"], kind), kind == "text"
-        if self._text and self.keeping and item.payload["content_block"].get("text"):
+        kind = item.payload["content_block"].get("type")
+        kind = kind if isinstance(kind, str) else ""
+        self._open, self._hidden = (item.payload["index"], kind), kind in _UNSIGNED
+        if self.keeping and not self._hidden:
             self._keep(item.raw)
 
     def _block_stop(self, item: StreamEvent) -> None:
@@ -123,7 +127,7 @@ class Shown:
             self._blocks.append(self._open[1])
             if self._open[1] == "tool_use":
                 self.drop()
-        self._open, self._text = None, False
+        self._open, self._hidden = None, False
 
     def _message_delta(self, item: StreamEvent) -> None:
         self.ended = True
@@ -133,22 +137,25 @@ class Shown:
 
     def seen(self) -> Seen | None:
         """What somebody else may go on from, or None: there is no text, or something that none but its author can finish."""
-        kinds = {*self._blocks, *((self._open[1],) if self._open else ())}
-        if not self.keeping or not kinds <= _CONTINUED or (self._open is not None and not self._text):
+        if not self.keeping or (self._open is not None and self._open[1] != "text"):
             return None
-        found: dict[int, list[str]] = {}
-        for block, raw in self._kept:
-            found.setdefault(block, []).extend(_texts(raw))
-        texts = tuple("".join(pieces) for pieces in found.values())
-        if not "".join(texts).strip():
+        if not all(kind in _CONTINUED or kind.endswith("_tool_result") for kind in self._blocks):
             return None
-        tokens = tokens_of("".join(texts)) + self._thinking_bytes / _THINKING_BYTES
+        found: dict[int, list[bytes]] = {}
+        for number, raw in self._kept:
+            found.setdefault(number, []).append(raw)
+        blocks = tuple(_block(b"".join(frames)) for frames in found.values())
+        said = "".join(block["text"] for block in blocks if block["type"] == "text")
+        waiting = {block.get("id") for block in blocks if block["type"] == "server_tool_use"}
+        waiting -= {block.get("tool_use_id") for block in blocks}
+        if not said.strip() or waiting:
+            return None
         return Seen(
-            texts=texts,
+            blocks=blocks,
             open=self._open[0] if self._open else None,
             next=len(self._blocks) + (self._open is not None),
             usage=self._usage,
-            output_tokens=max(1, round(tokens)),
+            output_tokens=max(1, round(tokens_of(said) + self._thinking_bytes / _THINKING_BYTES)),
         )
 
     # To end.
@@ -171,17 +178,25 @@ class Shown:
         return [*out, MESSAGE_STOP]
 
 
-def _texts(raw: bytes) -> Iterable[str]:
-    """The text in a run of frames. What is no text delta adds none."""
+def _block(raw: bytes) -> JSON:
+    """A block from its frames. What is no delta of text or arguments is left out: sources, and what is not JSON."""
+    payloads = list(_payloads(raw))
+    block = dict(payloads[0]["content_block"])
+    deltas = [payload["delta"] for payload in payloads[1:] if is_delta(payload.get("delta"))]
+    if block["type"] == "text":
+        given = block.get("text") if isinstance(block.get("text"), str) else None
+        return {"type": "text", "text": "".join([given or "", *(delta.get("text") or "" for delta in deltas)])}
+    if arguments := "".join(delta.get("partial_json") or "" for delta in deltas):
+        with suppress(orjson.JSONDecodeError):
+            block["input"] = orjson.loads(arguments)
+    return block
+
+
+def _payloads(raw: bytes) -> Iterator[JSON]:
     for data in _DATA.findall(raw):
-        try:
-            payload = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            continue
-        holder = payload.get("delta", payload.get("content_block")) if isinstance(payload, dict) else None
-        text = holder.get("text") if isinstance(holder, dict) else None
-        if isinstance(text, str):
-            yield text
+        with suppress(orjson.JSONDecodeError):
+            if isinstance(payload := orjson.loads(data), dict):
+                yield payload
 
 
 _HANDLERS: dict[Kind, Callable[[Shown, StreamEvent], None]] = {

@@ -71,8 +71,8 @@ class Splice:
 
     def _block_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         block = item.payload["content_block"]
-        kind = block.get("type", "")
-        if kind in _HIDDEN:
+        kind = block.get("type")
+        if isinstance(kind, str) and kind in _HIDDEN:
             self._into = "nothing"
             return
         if kind != "text":

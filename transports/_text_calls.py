@@ -299,6 +299,11 @@ class TextCalls(Passing):
             self._out.append(block_stop(index))
 
 
+def _ends_in_code(text: str) -> bool:
+    """Whether a text breaks off within a fence."""
+    return sum(found["fence"] is not None for found in _MARK.finditer(text)) % 2 == 1
+
+
 def with_text_calls(ask: Ask, decoder: Decoder) -> Decoder:
     """The decoder of an answer, behind which spoken calls are real ones where that may be."""
     if not ask.provider.text_calls:
@@ -306,6 +311,8 @@ def with_text_calls(ask: Ask, decoder: Decoder) -> Decoder:
     choice = ask.request.body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "none":
         return decoder
+    if _ends_in_code(ask.request.continues):
+        return decoder  # the rest of an example looks like a call at the beginning of a line
     schemas: dict[str, JSON | None] = {
         tool["name"]: tool["input_schema"]
         for tool in offered(ask.request.body)

@@ -8,11 +8,11 @@ from trio.testing import MockClock
 
 from engine._events import AttemptEnded, AttemptStarted, Rescued
 from engine._rescue import GO_ON
-from engine._stream import Kind, StreamEvent, error_event
+from engine._stream import PING, Kind, StreamEvent, error_event
 from engine.testing import HANG, Act, RecordingReply, answer, failing, head, script, tail, text, thinking, tool
-from policies import Deadline, FailureKind, IdleTimeout, MaxAttempts, Rescue
+from policies import Deadline, FailureKind, IdleTimeout, MaxAttempts, MaxInFlight, Race, Rescue
 from tests.e2e.grammar import Reading
-from tests.engine.stage import MakeScenario, finished, refusal_of, unsound
+from tests.engine.stage import MakeScenario, finished, refusal_of, rest, unsound
 
 BREAKS: dict[str, list[Act]] = {
     "reset": [failing(FailureKind.RESET)],
@@ -265,3 +265,80 @@ async def test_the_turn_has_one_deadline_and_one_number_of_attempts(
     assert "deadline" in refusal_of(reply).message
     few = scenario({"a": half, "b": script(answer("b"))}, MaxAttempts(n=1))
     assert ((await few.serve()).ending, few.asked) == ("refuse", [(10.0, "a")])
+
+
+async def test_an_answer_that_the_client_began_goes_on_as_one(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """Its words and the model's are one turn of the assistant."""
+    it = scenario({"a": script([head(), *text(" quick ", whole=False)]), "b": script(answer("fox"))})
+    begun = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "The"}]
+    reading = read(await it.serve(it.request(messages=begun)))
+    assert reading.text == " quick fox"
+    last = it.transport.exchanges[-1].ask.request.body["messages"][1:]
+    assert last == [
+        {"role": "assistant", "content": [{"type": "text", "text": "The quick"}]},
+        {"role": "user", "content": GO_ON},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({}, 90),
+        ({"max_tokens": 20}, 20),
+        ({"max_tokens": 4000, "thinking": {"type": "enabled", "budget_tokens": 3000}}, 4000),
+    ],
+)
+async def test_the_rest_is_as_long_as_what_is_left(
+    scenario: MakeScenario, autojump_clock: MockClock, fields: dict[str, object], asked: int
+) -> None:
+    """But never too short to be asked for, nor for a budget of thinking."""
+    words = "one two three four five six seven eight "
+    it = scenario({"a": script([head(), *text(words, whole=False)]), "b": script(answer("nine"))})
+    await it.serve(it.request(**fields))
+    assert it.transport.exchanges[-1].ask.request.body["max_tokens"] == pytest.approx(asked, abs=4)
+
+
+async def test_the_losers_of_the_first_commit_may_go_on(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """They had not failed. A hedge beside the one that goes on is a hedge like any other, and one of them wins."""
+    it = scenario(
+        {
+            "a": script(1.0, [head(), *text("The quick ", whole=False)], 5.0),
+            "b": [script(HANG), script(1.0, [head(), *text("brown "), *tail()])],
+        },
+        Race(width=2),
+    )
+    reading = read(await it.serve())
+    assert reading.text == "The quick brown "
+    assert sorted(it.asked) == [(0.0, "a"), (0.0, "b"), (6.0, "b")]
+
+
+async def test_two_that_go_on_at_once_have_one_winner(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """Who repeats first has not won; the first new word does."""
+    again = script(0.5, [head(), *text("The quick ", whole=False)], 3.0, [*rest("fox")])
+    it = scenario(
+        {
+            "a": script([head(), *text("The quick ", whole=False)], 1.0),
+            "b": again,
+            "c": script(1.0, answer("cat")),
+        },
+        Race(width=3),
+        MaxInFlight(n=3),
+    )
+    reply = await it.serve()
+    assert read(reply).text == "The quick cat"
+    assert [e.by.provider for e in it.events(Rescued)] == ["c"]
+
+
+async def test_pings_of_either_do_not_disturb(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """They belong to nobody's text."""
+    it = scenario(
+        {
+            "a": script([head(), *text("The ", whole=False), PING]),
+            "b": script([PING, head(), PING, *text("quick"), PING, *tail()]),
+        }
+    )
+    reply = await it.serve()
+    assert reply.said == "The quick"
+    assert Kind.PING not in {e.kind for e in reply.events}

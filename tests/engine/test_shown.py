@@ -98,7 +98,8 @@ class TestGoingOn:
         """With the place at which it goes on, and what the client was told of the prompt."""
         seen = after(head(input_tokens=12), *events).seen()
         assert seen is not None
-        assert (seen.texts, seen.open, seen.next) == (texts, open, next)
+        assert [block["text"] for block in seen.blocks] == list(texts)
+        assert (seen.open, seen.next) == (open, next)
         assert seen.usage["input_tokens"] == 12
         assert 1 <= seen.output_tokens <= 5
 
@@ -118,11 +119,38 @@ class TestGoingOn:
         """No text, an unfinished block that needs its author, a call that will run, a message that has its reason."""
         assert after(head(), *events).seen() is None
 
-    def test_a_block_that_only_its_server_understands_is_not(self) -> None:
-        """Its result is sealed."""
+    def test_a_search_of_the_host_is_with_its_result(self) -> None:
+        """Without it, nobody else can have it."""
         block = {"type": "server_tool_use", "id": "x", "name": "web_search", "input": {}}
-        start = event({"type": "content_block_start", "index": 1, "content_block": block})
-        assert after(head(), *text("a"), start).seen() is None
+        call = [
+            event({"type": "content_block_start", "index": 1, "content_block": block}),
+            event(
+                {
+                    "type": "content_block_delta",
+                    "index": 1,
+                    "delta": {"type": "input_json_delta", "partial_json": '{"query": "x"}'},
+                }
+            ),
+            event({"type": "content_block_stop", "index": 1}),
+        ]
+        found = {"type": "web_search_tool_result", "tool_use_id": "x", "content": []}
+        result = [
+            event({"type": "content_block_start", "index": 2, "content_block": found}),
+            event({"type": "content_block_stop", "index": 2}),
+        ]
+        assert after(head(), *text("a"), *call[:2]).seen() is None
+        assert after(head(), *text("a"), *call).seen() is None
+        seen = after(head(), *text("a"), *call, *result, *text("b", index=3, whole=False)).seen()
+        assert seen is not None
+        called = {**block, "input": {"query": "x"}}
+        assert seen.blocks == ({"type": "text", "text": "a"}, called, found, {"type": "text", "text": "b"})
+        assert (seen.text, seen.open, seen.next) == ("a\n\nb", 3, 4)
+
+    def test_a_block_that_nobody_knows_is_not(self) -> None:
+        """What it means is between the client and its author."""
+        start = event({"type": "content_block_start", "index": 1, "content_block": {"type": "new"}})
+        stop = event({"type": "content_block_stop", "index": 1})
+        assert after(head(), *text("a"), start, stop).seen() is None
 
 
 class TestLettingGo:
@@ -140,10 +168,10 @@ class TestLettingGo:
 
     def test_too_much_text_lets_go(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Thinking does not count, since it is not kept."""
-        monkeypatch.setattr(module, "MAX_KEPT_BYTES", 1000)
+        monkeypatch.setattr(module, "MAX_KEPT_BYTES", 1200)
         shown = after(head(), *thinking("hm" * 1000), *text("a" * 800, index=1, whole=False))
         assert shown.keeping
-        shown.note(text("a" * 200, index=1, whole=False)[1:])
+        shown.note(text("a" * 400, index=1, whole=False)[1:])
         assert (shown.keeping, shown.seen(), shown.ending()) == (False, None, Ending.RESET)
 
 
