@@ -32,7 +32,7 @@ from hypercorn.trio.tcp_server import TCPServer
 if sys.platform != "win32":
     import resource
 
-from engine import Books, EventBus, LocalGate, Router, Transport
+from engine import Books, EventBus, LocalGate, Router, Sharing, Transport
 from engine.config import Config, Provider, check_exposure, load
 from engine.observers.recent import Recent
 from routes import Access, App, Desk, Front, hide_late_disconnect, people
@@ -131,6 +131,7 @@ class Built:
     http: StreamingTransport
     ways: Proxied
     sockets: WebSocketTransport
+    sharing: Sharing
     app: App
 
 
@@ -181,6 +182,7 @@ def build(
         holds=sockets.holds,
         counter=HTTPCounter(ways.to),
     )
+    sharing = Sharing(router, bus, current)
     desk = Desk(
         version=product_version(),
         config=current,
@@ -191,7 +193,7 @@ def build(
         at=trio.current_time,
     )
     people_app = hide_late_disconnect(cast(App, people(desk)))
-    front = Front(config=current, router=router, bus=bus, people=people_app, log=log)
+    front = Front(config=current, router=router, turns=sharing, bus=bus, people=people_app, log=log)
     built = Built(
         config=config,
         bus=bus,
@@ -201,6 +203,7 @@ def build(
         http=http,
         ways=ways,
         sockets=sockets,
+        sharing=sharing,
         app=front,
     )
     return built
@@ -385,6 +388,7 @@ async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any]
                 nursery.start_soon(on_signals)
                 nursery.start_soon(swept)
                 nursery.start_soon(built.sockets.run)
+                nursery.start_soon(built.sharing.run)
                 started()
                 await hypercorn.trio.serve(built.app, settings, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
                 nursery.cancel_scope.cancel()

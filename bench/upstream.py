@@ -53,7 +53,7 @@ async def serve(stream: trio.SocketStream) -> None:
     """One connection, until the other side closes it."""
     rest = b""
     try:
-        while (request := await _request(stream, rest)) is not None:
+        while (request := await read_request(stream, rest)) is not None:
             head, body, rest = request
             found = _MARK.search(body, max(0, body.find(b"[[bench ")))
             if found is None:
@@ -67,7 +67,7 @@ async def serve(stream: trio.SocketStream) -> None:
         await trio.aclose_forcefully(stream)
 
 
-async def _request(stream: trio.SocketStream, data: bytes) -> tuple[bytes, bytes, bytes] | None:
+async def read_request(stream: trio.SocketStream, data: bytes) -> tuple[bytes, bytes, bytes] | None:
     """Head, body, and what came behind them; None where there is no further request."""
     while (end := data.find(b"\r\n\r\n")) < 0:
         more = await stream.receive_some(65536)

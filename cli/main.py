@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import click
 
+from cli.check import check
 from cli.demo import demo
+from cli.explain import explain
 from cli.providers import providers
 from cli.serve import serve
 from server import product_version
@@ -23,13 +25,17 @@ def hedgerow() -> None:
     \b
     hedgerow demo       watch chains race, hedge and fall back; needs no key
     hedgerow providers  who can be asked, with what, and what each has
+    hedgerow check      is the configuration right, and what would it do
     hedgerow serve      start the proxy
+    hedgerow explain    why a request went where it went
     """
 
 
 hedgerow.add_command(serve)
 hedgerow.add_command(demo)
 hedgerow.add_command(providers)
+hedgerow.add_command(check)
+hedgerow.add_command(explain)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -8,10 +8,9 @@ that a request would take.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
@@ -22,9 +21,10 @@ from rich.console import Console
 
 import server
 from cli.accounts import facts_of, model_row, price_text, provider_row
+from cli.shared import config_option, console_here, json_option, mistakes, print_json, read_all
 from cli.tables import show_table, tokens
-from engine.config import REHEARSAL, Catalogue, Config, ConfigError, Provider
-from transports import ListedModel, ListingFailed, Proxied, StreamingTransport, list_models, load_catalogue
+from engine.config import REHEARSAL, Config, Provider
+from transports import ListedModel, ListingFailed, Proxied, StreamingTransport, list_models
 
 
 class _WithDefault(click.Group):
@@ -34,14 +34,6 @@ class _WithDefault(click.Group):
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
             args = ["list", *args]
         return super().parse_args(ctx, args)
-
-
-config_option = click.option(
-    "--config",
-    metavar="FILE",
-    help="Configuration. Default: $HEDGEROW_CONFIG, ./config.toml, ~/.config/hedgerow/config.toml.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 @click.group(
@@ -69,19 +61,19 @@ def providers() -> None:
 @config_option
 def list_(term: str, usable: bool, as_json: bool, config: str | None) -> None:
     """All providers, usable ones first; TERM narrows them to those whose id, name, alias or variable holds it."""
-    with _mistakes():
-        chosen, catalogue = _read(config)
+    with mistakes():
+        chosen, catalogue = read_all(config)
     told = [facts_of(provider, catalogue.providers.get(provider.id)) for provider in chosen.providers.values()]
     told = [row for row in told if term.lower() in row.sought and (row.usable or not usable)]
     told.sort(key=lambda row: not row.usable)
     if as_json:
-        _print_json([row.summary() for row in told])
+        print_json([row.summary() for row in told])
         return
     if not told:
         click.echo(_nobody(term, usable), err=True)
         return
     columns = ("id", "name", "wires", "keys", "#models", "price", "use")
-    show_table(_console(), columns, [provider_row(row) for row in told])
+    show_table(console_here(), columns, [provider_row(row) for row in told])
 
 
 @providers.command(
@@ -97,14 +89,14 @@ Examples:
 @config_option
 def show(id: str, as_json: bool, config: str | None) -> None:
     """Everything known of the provider ID: addresses, keys, settings, models with windows and prices."""
-    with _mistakes():
-        chosen, catalogue = _read(config)
+    with mistakes():
+        chosen, catalogue = read_all(config)
         provider = _named(chosen, id)
     row = facts_of(provider, catalogue.providers.get(provider.id))
     if as_json:
-        _print_json(row.all())
+        print_json(row.all())
         return
-    console = _console()
+    console = console_here()
     told = [(name, text) for name, text in row.lines() if text]
     width = max(len(name) for name, _ in told)
     for name, text in told:
@@ -129,7 +121,7 @@ Examples:
 @config_option
 def models(id: str, term: str, as_json: bool, config: str | None) -> None:
     """Ask the provider ID for its models; TERM narrows them. A star marks those that the catalogue knows."""
-    with _mistakes():
+    with mistakes():
         provider = _named(server.read_config(config, os.environ), id)
     try:
         listed = trio.run(partial(_listed, provider, quiet=as_json))
@@ -140,7 +132,7 @@ def models(id: str, term: str, as_json: bool, config: str | None) -> None:
     gone = sorted(provider.models.keys() - {model.id for model in listed}) if listed else []
     if as_json:
         rows = [_listed_json(model, provider) for model in wanted]
-        _print_json({"provider": provider.id, "models": rows, "known_but_not_listed": gone})
+        print_json({"provider": provider.id, "models": rows, "known_but_not_listed": gone})
         return
     if not wanted:
         click.echo(
@@ -148,7 +140,7 @@ def models(id: str, term: str, as_json: bool, config: str | None) -> None:
         )
         return
     columns = ("", "model", "#window", "#answer", "takes", "price in/out")
-    show_table(_console(), columns, [_listed_row(model, provider) for model in wanted])
+    show_table(console_here(), columns, [_listed_row(model, provider) for model in wanted])
     if gone and not term:
         click.echo(f"Known, and not listed: {', '.join(gone)}", err=True)
 
@@ -206,26 +198,6 @@ def _listed_json(model: ListedModel, provider: Provider) -> dict[str, object]:
 # What all of them share.
 
 
-@contextmanager
-def _mistakes() -> Iterator[None]:
-    """A wrong configuration or name is told in its own words, and ends with 2."""
-    try:
-        yield
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except server.StartError as error:
-        click.echo(f"hedgerow: {error}", err=True)
-        sys.exit(2)
-
-
-def _read(config: str | None) -> tuple[Config, Catalogue]:
-    """The configuration as a server would have it, local runtimes that answer included, and the catalogue behind it."""
-    first = server.read_config(config, os.environ)
-    found: Mapping[str, str | None] = trio.run(server.find_local, first)
-    return (server.read_config(config, os.environ, found=found) if found else first), load_catalogue()
-
-
 def _named(config: Config, name: str) -> Provider:
     """The provider of an id or alias. Raises StartError with the nearest name."""
     id = config.aliases.get(name, name)
@@ -241,11 +213,3 @@ def _named(config: Config, name: str) -> Provider:
 def _nobody(term: str, usable: bool) -> str:
     what = "no provider is usable" if usable else "no provider"
     return f"{what}{f' with {term!r}' if term else ''}; `hedgerow providers` lists all, with what each needs"
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=False)
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,19 +1,21 @@
 """A request as a picture for the terminal: a lane for each attempt, on one time axis.
 
 A list of timestamps says the same, and nobody reads a list of timestamps. Waiting is thin, streaming is thick, and the end of
-each lane says in words what became of it.
+each lane says in words what became of it; where the terminal is too narrow for both, the words have a line of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 
 import attrs
 from rich.text import Text
 
 from engine import JSON
 
-_NAME = 9
+#: Columns of a name, and the fewest of a lane.
+_NAME, _LANE = 9, 8
 
 
 @attrs.frozen
@@ -31,26 +33,47 @@ _STYLE = {"won": "green", "failed": "red", "lost": "yellow", "abandoned": "yello
 def timeline(account: JSON, *, width: int = 100, plain: bool = False) -> Iterator[Text]:
     """Lines for one request as `Recent.explain` tells it. `plain` keeps to ASCII."""
     glyphs = _PLAIN if plain else _FINE
-    longest = max((len(_words(attempt)) for attempt in account["attempts"]), default=0)
-    room = max(8, width - _NAME - longest - 6)
-    ends = [a.get("ended_s") or 0.0 for a in account["attempts"]]
-    total_s = max([*ends, 0.001])
-    for attempt in account["attempts"]:
-        yield _lane(attempt, room, total_s, glyphs)
-    for skip in (*account.get("plan", {}).get("skipped", ()), *account["skipped_at_launch"]):
-        name = skip["candidate"].partition("/")[0]
+    attempts = account["attempts"]
+    skips = (*account.get("plan", {}).get("skipped", ()), *account["skipped_at_launch"])
+    names = _names({row["candidate"]: None for row in (*attempts, *skips)}, width)
+    column = max([_NAME, *map(len, names.values())])
+    longest = max((len(_words(attempt)) for attempt in attempts), default=0)
+    beside = width - column - longest - 6
+    room = beside if beside >= _LANE else max(_LANE, width - column - 5)
+    total_s = max([*(a.get("ended_s") or a["started_s"] for a in attempts), 0.001])
+    for attempt in attempts:
+        name, words, style = f"{names[attempt['candidate']]:<{column}}", _words(attempt), _STYLE[attempt["outcome"]]
+        lane = Text.assemble("   ", f"{name} ", (_lane(attempt, room, total_s, glyphs), style))
+        if beside >= _LANE:
+            yield Text.assemble(lane, "  ", (words, style))
+        else:
+            yield lane
+            yield from (Text(f"     {part}", style=style) for part in textwrap.wrap(words, max(width - 5, 20)))
+    for skip in skips:
         back = f", back in {skip['wait_s']:.0f} s" if skip["wait_s"] is not None else ""
-        yield Text.assemble("   ", (f"{name:<{_NAME}}", "dim"), (f" passed over: {skip['reason']}{back}", "dim"))
-    if account["attempts"]:
-        yield Text(f"   {'':<{_NAME}} 0{f'{total_s:.2f} s':>{room}}", style="dim")
+        name = f"{names[skip['candidate']]:<{column}}"
+        yield Text.assemble("   ", (name, "dim"), (f" passed over: {skip['reason']}{back}", "dim"))
+    if attempts:
+        yield Text(f"   {'':<{column}} 0{f'{total_s:.2f} s':>{room - 1}}", style="dim")
 
 
-def _lane(attempt: JSON, room: int, total_s: float, glyphs: _Glyphs) -> Text:
+def _names(candidates: Mapping[str, None], width: int) -> dict[str, str]:
+    """Each candidate by its provider, where that is enough to tell it from the others; never more than a third of a line."""
+    providers = [name.partition("/")[0] for name in candidates]
+    most = max(_NAME, width // 3)
+    told = {}
+    for name, provider in zip(candidates, providers, strict=True):
+        text = provider if providers.count(provider) == 1 else name
+        told[name] = text if len(text) <= most else f"{text[: most - 2]}.."
+    return told
+
+
+def _lane(attempt: JSON, room: int, total_s: float, glyphs: _Glyphs) -> str:
     started, ended = attempt["started_s"], attempt.get("ended_s") or total_s
     content = attempt.get("first_content_s")
 
     def column(at_s: float) -> int:
-        return round(at_s / total_s * (room - 1))
+        return min(round(at_s / total_s * (room - 1)), room - 1)
 
     bar = [" "] * room
     for i in range(column(started), column(ended) + 1):
@@ -59,9 +82,7 @@ def _lane(attempt: JSON, room: int, total_s: float, glyphs: _Glyphs) -> Text:
         for i in range(column(content), column(ended) + 1):
             bar[i] = glyphs.streaming
     bar[column(started)] = glyphs.start
-    style = _STYLE[attempt["outcome"]]
-    name = attempt["candidate"].partition("/")[0]
-    return Text.assemble("   ", f"{name:<{_NAME}} ", ("".join(bar), style), "  ", (_words(attempt), style))
+    return "".join(bar)
 
 
 def _words(attempt: JSON) -> str:
@@ -71,7 +92,7 @@ def _words(attempt: JSON) -> str:
 
 def _outcome(attempt: JSON, took_ms: float) -> str:
     match attempt["outcome"]:
-        case "won":
+        case "won" if "first_content_s" in attempt:
             return f"won in {(attempt['first_content_s'] - attempt['started_s']) * 1000:.0f} ms"
         case "failed":
             kind = attempt["failure"].partition(":")[0]

@@ -4,6 +4,8 @@ from engine._books import Books as Books
 from engine._bus import EventBus as EventBus
 from engine._bus import Subscription as Subscription
 from engine._bus import trace_of as trace_of
+from engine._events import AffinityBroken as AffinityBroken
+from engine._events import AffinityChanged as AffinityChanged
 from engine._events import AnsweredLocally as AnsweredLocally
 from engine._events import AttemptEnded as AttemptEnded
 from engine._events import AttemptStarted as AttemptStarted
@@ -19,6 +21,7 @@ from engine._events import LessonLearned as LessonLearned
 from engine._events import PlanMade as PlanMade
 from engine._events import RequestAccepted as RequestAccepted
 from engine._events import RequestFinished as RequestFinished
+from engine._events import RequestShared as RequestShared
 from engine._events import Rescued as Rescued
 from engine._events import ScopeBlocked as ScopeBlocked
 from engine._events import TokensCounted as TokensCounted
@@ -59,6 +62,7 @@ from engine._request import Request as Request
 from engine._request import need_of as need_of
 from engine._request import parse as parse
 from engine._router import Router as Router
+from engine._sharing import Sharing as Sharing
 from engine._stream import JSON as JSON
 from engine._stream import LEAST_SIZE as LEAST_SIZE
 from engine._stream import MESSAGE_STOP as MESSAGE_STOP

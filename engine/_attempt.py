@@ -28,7 +28,7 @@ from engine._request import Request
 from engine._splice import Splice
 from engine._stream import Kind, MalformedEvent, StreamEvent
 from engine.config import Provider, Secret
-from policies import VERDICTS, FailureKind, Outcome, Step
+from policies import FailureKind, Outcome, Step
 
 #: HTTP exchanges one attempt may hold: enough for a stale connection and two refused keys.
 MAX_TRIES = 3
@@ -127,7 +127,7 @@ class Attempt:
 
     def _again(self, host: Host, failure: Failure) -> bool:
         """Whether one more try on this candidate is worth it; takes the next key where that is the remedy."""
-        match VERDICTS[failure.kind].again:
+        match host.outcome.verdict(failure.kind).again:
             case "stale connection":
                 first, self._renewed = not self._renewed, True
                 return failure.stale and first
@@ -204,7 +204,7 @@ class Attempt:
         except MalformedEvent as error:  # the reply has looked into what was relayed unread
             failure = Failure(kind=FailureKind.MALFORMED, message=str(error))
         finally:
-            again = VERDICTS[failure.kind].again if failure else "nothing"
+            again = host.outcome.verdict(failure.kind).again if failure else "nothing"
             at = trio.current_time()
             host.emit(TryEnded(at=at, number=number, key=self.key, failure=failure, again=again, via=via, **where))
         return failure

@@ -11,27 +11,38 @@ from hashlib import blake2b
 
 import attrs
 
+from engine._affinity import AffinityBook
 from engine._breaker import BreakerBook
 from engine._budget import HedgeBudget
 from engine._bus import EventBus
 from engine._counts import CountBook
 from engine._estimates import EstimateBook
+from engine._events import AttemptEnded
 from engine._keys import KeyBook
 from engine._latency import LatencyBook
 from engine._lessons import LessonBook
 from engine._load import LoadBook
 from engine._rests import RestBook
 from engine._scopes import ScopeBook
+from engine._spend import SpendBook, usd_of
+from engine._tally import TallyBook
+from engine._throughput import ThroughputBook
+from engine._tool_errors import ToolErrorBook
+from engine._turns import TurnBook
 from engine.config import Config, Provider
 from policies import Candidate, Facts, Need, Unlimited, View
 
 
 @attrs.frozen(kw_only=True)
 class Conversation:
-    """Whose request this is: a client's session and, within it, an agent. Empty where the client did not say."""
+    """Whose request this is: a client's session and, within it, an agent. Empty where the client did not say.
+
+    `model` is the name that was asked for: a session's titles, on another model, have a beginning of their own.
+    """
 
     session: str = ""
     agent: str = ""
+    model: str = ""
 
 
 NO_CONVERSATION = Conversation()
@@ -39,7 +50,7 @@ NO_CONVERSATION = Conversation()
 
 @attrs.define(eq=False)
 class Books:
-    """Load, latency, health, scopes, keys, rests and budgets. Keyed by name, so they survive a reload."""
+    """Load, latency, health, scopes, keys, rests, budgets and the rest. Keyed by name, so they survive a reload."""
 
     breakers: BreakerBook
     scopes: ScopeBook
@@ -51,11 +62,23 @@ class Books:
     lessons: LessonBook = attrs.field(factory=LessonBook)
     estimates: EstimateBook = attrs.field(factory=EstimateBook)
     counts: CountBook = attrs.field(factory=CountBook)
+    tally: TallyBook = attrs.field(factory=TallyBook)
+    affinity: AffinityBook = attrs.field(factory=AffinityBook)
+    throughput: ThroughputBook = attrs.field(factory=ThroughputBook)
+    tool_errors: ToolErrorBook = attrs.field(factory=ToolErrorBook)
+    spend: SpendBook = attrs.field(factory=SpendBook)
+    turns: TurnBook = attrs.field(factory=TurnBook)
 
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
         """Books whose settings follow the configuration in force; a provider that is gone counts as unlimited."""
+
+        def cost(event: AttemptEnded) -> float | None:
+            provider = config().providers.get(event.candidate.provider)
+            return usd_of(event.usage, provider.model(event.candidate.model).price) if provider else None
+
         return cls(
+            spend=SpendBook(cost),
             breakers=BreakerBook(lambda id: p.breaker if (p := config().providers.get(id)) else None),
             scopes=ScopeBook(lambda id: p.scope if (p := config().providers.get(id)) else Unlimited()),
             keys=KeyBook(lambda id: p.key_limit if (p := config().providers.get(id)) else None),
@@ -73,6 +96,12 @@ class Books:
             self.lessons,
             self.estimates,
             self.counts,
+            self.tally,
+            self.affinity,
+            self.throughput,
+            self.tool_errors,
+            self.spend,
+            self.turns,
         )
         for book in books:
             bus.add(book.fold)
@@ -97,13 +126,28 @@ class Books:
         """
         return View(
             need=need,
-            facts={c.name: self._facts(config, c, need, at, sticky=c in sticky) for c in candidates},
+            facts={
+                c.name: self._facts(config, c, need, at, wall_s, conversation=conversation, sticky=c in sticky)
+                for c in candidates
+            },
             wall_s=wall_s,
             seed=int.from_bytes(blake2b(seed.encode(), digest_size=6).digest(), "big"),
+            turn=self.turns.turn(chain),
             config_digest=config.digest,
+            affinity=self.affinity.home(conversation.session, conversation.agent, conversation.model),
         )
 
-    def _facts(self, config: Config, candidate: Candidate, need: Need, at: float, *, sticky: bool) -> Facts:
+    def _facts(
+        self,
+        config: Config,
+        candidate: Candidate,
+        need: Need,
+        at: float,
+        wall_s: float,
+        *,
+        conversation: Conversation,
+        sticky: bool,
+    ) -> Facts:
         provider = config.providers[candidate.provider]
         model = provider.model(candidate.model)
         key = self._key(provider, at)
@@ -113,14 +157,21 @@ class Books:
         window_wait_s, headroom = self.scopes.window(provider.id, key, at)
         because = provider.unusable_for(candidate.model)
         timeouts = provider.timeouts_for(candidate.model)
+        key_of = (conversation.session, conversation.agent, conversation.model)
+        warm = self.affinity.warm_tokens(key_of, candidate.name, at, provider.cache_s, reports=not provider.local)
         return Facts(
             usable=not because,
             unusable_because=because,
             capabilities=self.lessons.of(candidate).capabilities(model.capabilities),
             price=model.price,
+            free=provider.free(candidate.model),
             in_flight=self.load.in_flight(candidate.name),
             ttfc_s=self.load.ttfc_s(candidate.name, at),
-            latency=self.latency.latency(candidate.name, need.input_tokens),
+            warm_tokens=min(warm, need.input_tokens),
+            latency=self.latency.latency(candidate.name, need.input_tokens, at),
+            throughput=self.throughput.tokens_per_s(candidate.name, at),
+            tool_errors=self.tool_errors.rate(candidate.name, at),
+            spent_usd=self.spend.usd(provider.id, wall_s),
             breaker=breaker,
             breaker_wait_s=breaker_wait_s,
             block_wait_s=block_wait_s,

@@ -4,6 +4,9 @@ A limit on hedges per request bounds one request and not the fleet: in an outage
 hedges, and the load doubles when it can least be borne. A budget is a share of traffic (finagle's and gRPC's remedy).
 Its depth and a slow timed refill let somebody with a few requests a minute, whose deposits would take an hour to add up,
 have a hedge as well.
+
+So in any stretch of time the hedges are at most `extra_load` x requests + depth + seconds / refill_s: in ten seconds the
+share and 10.2 more, whatever happens. That is an invariant, tested as one.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import attrs
 
 from engine._events import EngineEvent, RequestAccepted
+from engine._kept import keep
 
 #: Hedges a rested chain may send at once.
 DEPTH = 10.0
@@ -20,37 +24,45 @@ REFILL_S = 60.0
 
 @attrs.define
 class _Account:
-    balance: float = DEPTH
-    at: float = 0.0
+    balance: float
+    at: float
 
 
 @attrs.define(eq=False)
 class HedgeBudget:
     """One account per chain name."""
 
+    depth: float = DEPTH
+    refill_s: float = REFILL_S
     _accounts: dict[str, _Account] = attrs.field(factory=dict)
 
     def balance(self, chain: str, at: float) -> float:
         """Hedges left."""
-        account = self._accounts.setdefault(chain, _Account(at=at))
-        account.balance = min(DEPTH, account.balance + max(0.0, at - account.at) / REFILL_S)
-        account.at = at
-        return account.balance
+        return self._account(chain, at).balance
 
     def withdraw(self, chain: str, at: float) -> bool:
         """Take one hedge, or False where less than one is left."""
-        if self.balance(chain, at) < 1:
+        account = self._account(chain, at)
+        # A hundred deposits of a hundredth are one hedge, whatever their sum in binary.
+        if account.balance < 1 - 1e-9:
             return False
-        self._accounts[chain].balance -= 1
+        account.balance = max(0.0, account.balance - 1)
         return True
 
     def refund(self, chain: str) -> None:
         """The hedge was not sent after all."""
-        account = self._accounts[chain]
-        account.balance = min(DEPTH, account.balance + 1)
+        account = self._accounts.get(chain)
+        if account is not None:
+            account.balance = min(self.depth, account.balance + 1)
 
     def fold(self, event: EngineEvent) -> None:
         if isinstance(event, RequestAccepted):
-            self.balance(event.chain, event.at)
-            account = self._accounts[event.chain]
-            account.balance = min(DEPTH, account.balance + event.extra_load)
+            account = self._account(event.chain, event.at)
+            account.balance = min(self.depth, account.balance + event.extra_load)
+
+    def _account(self, chain: str, at: float) -> _Account:
+        """The account as of `at`, refilled."""
+        account = self._accounts.get(chain) or _Account(self.depth, at)
+        account.balance = min(self.depth, account.balance + max(0.0, at - account.at) / self.refill_s)
+        account.at = max(account.at, at)
+        return keep(self._accounts, chain, account)

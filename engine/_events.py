@@ -13,6 +13,7 @@ from typing import Literal
 
 import attrs
 
+from engine._bill import NO_BILL, NO_TOTALS, Bill, Totals
 from engine._failure import Failure
 from engine._size import Estimate
 from engine._stream import NO_USAGE, Usage
@@ -56,6 +57,13 @@ class AnsweredLocally(EngineEvent):
 
     probe: str
     wall_s: float
+
+
+@attrs.frozen(kw_only=True)
+class RequestShared(EngineEvent):
+    """An identical request, `leader`, was under way: this one hears its answer, and asks nobody."""
+
+    leader: str
 
 
 @attrs.frozen(kw_only=True)
@@ -167,11 +175,16 @@ class AttemptEnded(EngineEvent):
     committed: bool = False
     by: str = ""
     usage: Usage = NO_USAGE
+    #: What it is charged for: tokens, reported or estimated, and their cost.
+    bill: Bill = NO_BILL
     estimate: Estimate | None = None
     #: As in `TryEnded`.
     key: int = -1
     #: As in `AttemptStarted`.
     part: int = 0
+    #: Tool calls that came whole, and how many of them no client could run; see `_calls`.
+    tool_calls: int = 0
+    tool_errors: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -200,6 +213,43 @@ class RequestFinished(EngineEvent):
     elapsed_s: float = 0.0
     status: int | None = None
     detail: str = ""
+    #: The sum of its attempts' bills, all of them.
+    totals: Totals = NO_TOTALS
+
+
+@attrs.frozen(kw_only=True)
+class AffinityChanged(EngineEvent):
+    """A conversation is at home with another candidate from now on."""
+
+    session: str
+    agent: str
+    before: str
+    after: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class AffinityBroken(EngineEvent):
+    """A turn was answered away from its conversation's home, and what was expected of either place when it was planned.
+
+    `warm_tokens_lost` had to be read again; `usd` is what that cost more than at home, and `price_s` all of it in seconds.
+    """
+
+    session: str
+    agent: str
+    home: str
+    instead: str
+    reason: str
+    wait_here_s: float
+    wait_there_s: float
+    warm_tokens_lost: int
+    usd: float
+    price_s: float
+
+    @property
+    def saved_s(self) -> float:
+        """What the move has saved, in seconds, as far as was expected; below zero it has cost that much."""
+        return self.wait_here_s - self.wait_there_s - self.price_s
 
 
 @attrs.frozen(kw_only=True)

@@ -1,26 +1,22 @@
-"""Quantiles of time to first content, per candidate and prompt size: a fold over events.
+"""Time to first content, per candidate and prompt size: a fold over events.
 
-Hedging needs "how long does this one usually take", and the two easy ways to get it are both wrong. Leaving cancelled
-losers out makes a slow candidate look fast, since its slow answers are the ones that get cancelled; counting them as
-failures makes it look dead. A loser is a censored sample: it would have taken longer than it had. The estimator that
-treats it so is Kaplan and Meier's (1958), here over logarithmic buckets whose counts fade, so that old days are forgotten.
+One distribution per candidate would be a mixture of short prompts and long ones, of which the long ones are all "late".
+So prompts are compared with prompts of their size; and since most sizes of most candidates have few samples, a young class
+says what its nearest neighbours know: a prompt takes no less than a smaller one, and no more than a larger one.
+
+What ends without content has its place here, too. A loser, a client that left and an attempt that ran out of time would all
+have taken longer than they had. A failure of any other kind says nothing about how long an answer takes.
 """
 
 from __future__ import annotations
 
-import math
-
 import attrs
 
 from engine._events import AttemptEnded, EngineEvent, FirstContent
+from engine._histogram import HALF_LIFE_S, HALF_LIFE_SAMPLES, Histogram
 from engine._kept import keep
-from policies import QUANTILES, Latency
+from policies import COLD_SAMPLES, FailureKind, Latency
 
-#: Bucket edges grow by an eighth from 10 ms, and 96 buckets reach 724 s. A quantile is told as its bucket's upper edge:
-#: never too short, and at most an eighth too long.
-_FIRST_S, _GROWTH, _BUCKETS = 0.01, 1.125, 96
-#: Counts fall to half in ten minutes.
-HALF_LIFE_S = 600.0
 #: Upper ends, in estimated tokens, of the prompt-size classes; the last is open.
 SIZE_CLASSES = (2_000, 16_000, 64_000)
 
@@ -30,71 +26,44 @@ def size_class(tokens: int) -> int:
     return sum(tokens > limit for limit in SIZE_CLASSES)
 
 
-def _bucket(elapsed_s: float) -> int:
-    if elapsed_s <= _FIRST_S:
-        return 0
-    return min(_BUCKETS - 1, math.ceil(math.log(elapsed_s / _FIRST_S, _GROWTH)))
-
-
-def _edge_s(bucket: int) -> float:
-    return _FIRST_S * _GROWTH**bucket
-
-
-@attrs.define
-class Histogram:
-    """Fading counts of answers and of censored samples per bucket."""
-
-    answered: list[float] = attrs.field(factory=lambda: [0.0] * _BUCKETS)
-    censored: list[float] = attrs.field(factory=lambda: [0.0] * _BUCKETS)
-    samples: int = 0
-    _at: float | None = None
-
-    def add(self, elapsed_s: float, at: float, *, censored: bool = False) -> None:
-        self._fade(at)
-        (self.censored if censored else self.answered)[_bucket(elapsed_s)] += 1
-        self.samples += not censored
-
-    def _fade(self, at: float) -> None:
-        if self._at is not None and at > self._at:
-            keep = 0.5 ** ((at - self._at) / HALF_LIFE_S)
-            self.answered = [n * keep for n in self.answered]
-            self.censored = [n * keep for n in self.censored]
-        self._at = at
-
-    def quantiles(self) -> tuple[float, ...]:
-        """Seconds at each of `QUANTILES`; where censoring hides a quantile, the longest time anybody was seen to take."""
-        at_risk = sum(self.answered) + sum(self.censored)
-        surviving, found, longest = 1.0, [], _edge_s(0)
-        wanted = list(QUANTILES)
-        for bucket, (events, losses) in enumerate(zip(self.answered, self.censored, strict=True)):
-            if events > 0 and at_risk > 0:
-                surviving *= 1 - min(1.0, events / at_risk)
-            if events + losses > 0:
-                longest = _edge_s(bucket)
-            at_risk -= events + losses
-            while wanted and 1 - surviving >= wanted[0] / 100 - 1e-9:
-                found.append(_edge_s(bucket))
-                wanted.pop(0)
-        return (*found, *(longest for _ in wanted))
-
-
 @attrs.define(eq=False)
 class LatencyBook:
-    """One histogram per candidate name and size class."""
+    """One histogram per candidate name and size class. The half-lives are those of `Histogram`."""
 
+    half_life_s: float = HALF_LIFE_S
+    half_life_samples: float = HALF_LIFE_SAMPLES
     _rows: dict[tuple[str, int], Histogram] = attrs.field(factory=dict)
 
-    def latency(self, candidate: str, tokens: int) -> Latency | None:
-        row = self._rows.get((candidate, size_class(tokens)))
-        return None if row is None else Latency(samples=row.samples, at=row.quantiles())
+    def latency(self, candidate: str, tokens: int, at: float) -> Latency | None:
+        """What is known at `at` of prompts of this size; None where nothing is, of any size."""
+        own = size_class(tokens)
+        row = self._rows.get((candidate, own))
+        samples = round(row.samples(at)) if row else 0
+        if row and samples >= COLD_SAMPLES:
+            return Latency(samples=samples, at=row.quantiles())
+        smaller = self._nearest(candidate, range(own - 1, -1, -1), at)
+        larger = self._nearest(candidate, range(own + 1, len(SIZE_CLASSES) + 1), at)
+        told = (row.quantiles() if row else None) or smaller or larger
+        return None if told is None else Latency(samples=samples, at=told, smaller=smaller, larger=larger)
+
+    def _nearest(self, candidate: str, classes: range, at: float) -> tuple[float, ...] | None:
+        rows = (self._rows.get((candidate, number)) for number in classes)
+        return next((row.quantiles() for row in rows if row is not None and row.samples(at) >= COLD_SAMPLES), None)
 
     def fold(self, event: EngineEvent) -> None:
         match event:
             case FirstContent():
                 self._row(event.candidate.name, event.need.input_tokens).add(event.elapsed_s, event.at)
-            case AttemptEnded(ending="lost", first_content_s=None):
+            case AttemptEnded(first_content_s=None) if _cut_short(event):
                 self._row(event.candidate.name, event.need.input_tokens).add(event.elapsed_s, event.at, censored=True)
 
     def _row(self, candidate: str, tokens: int) -> Histogram:
         key = (candidate, size_class(tokens))
-        return keep(self._rows, key, self._rows.get(key) or Histogram())
+        fresh = Histogram(half_life_s=self.half_life_s, half_life_samples=self.half_life_samples)
+        return keep(self._rows, key, self._rows.get(key) or fresh)
+
+
+def _cut_short(ended: AttemptEnded) -> bool:
+    """Whether an attempt without content was given up for taking long."""
+    late = ended.failure is not None and ended.failure.kind is FailureKind.FIRST_CONTENT_TIMEOUT
+    return ended.ending in ("lost", "abandoned") or late

@@ -49,7 +49,16 @@ class Over:
     """Nothing more will be started."""
 
 
-Move = Launch | Pause | Wait | Over
+@attrs.frozen
+class Deny:
+    """A hedge is due, and this step is not to be it. Not `anybody`: nor is anybody else beside the one that runs."""
+
+    step: Step
+    reason: str
+    anybody: bool = True
+
+
+Move = Launch | Pause | Wait | Over | Deny
 
 
 @attrs.define(eq=False)
@@ -70,6 +79,8 @@ class Pacer:
     _owed: int = 0  # starts that failures have called for and that have not been made
     _waited_s: float = 0.0
     _halted: bool = False
+    _denies: str = ""  # what the step launched last has against hedges
+    _denied: set[Candidate] = attrs.field(factory=set)  # no hedges any more in this race
 
     def __attrs_post_init__(self) -> None:
         self._pending = deque(step for step in self.plan.steps if step.not_before_s <= 0)
@@ -81,14 +92,15 @@ class Pacer:
                     candidate=skip.candidate,
                     first_content_s=limits.within(skip.first_content_s, "fallback_first_content_s"),
                     idle_s=limits.within(skip.idle_s, "idle_s"),
-                    charge=charge,
+                    charge=Charge.NEVER if skip.denied else charge,
                     unlimited=skip.candidate.provider in lifted,
+                    denied=skip.denied,
                 )
                 self._parked.append((self.began_at + skip.wait_s, step))
 
     def _pace(self) -> Charge:
         """What the plan charges for starting beside another: a skipped candidate was never given its own."""
-        charges = {step.charge for step in self.plan.steps}
+        charges = {Charge.BUDGET if step.denied else step.charge for step in self.plan.steps}
         return next((charge for charge in (Charge.BUDGET, Charge.FREE) if charge in charges), Charge.NEVER)
 
     def decide(self, now: float) -> Move:
@@ -114,13 +126,26 @@ class Pacer:
         start_at = ready_at if self._owed else max(ready_at, self._due_at)
         if now < start_at:
             return Pause(start_at)
-        return Launch(step, beside=True, charged=not self._owed and step.charge is Charge.BUDGET)
+        if self._owed:
+            return Launch(step, beside=True)
+        if self._denies:
+            return Deny(step, self._denies, anybody=False)
+        if step.charge is Charge.NEVER:
+            return Deny(step, step.denied)
+        return Launch(step, beside=True, charged=step.charge is Charge.BUDGET)
 
     def _next_beside(self, now: float) -> tuple[float, Step] | None:
         """Who may start beside those running, and from when: the next pending step, else the soonest of the parked."""
-        queue = [(now, self._pending[0])] if self._pending else self._parked
-        allowed = [(at, step) for at, step in queue if self._owed or step.charge is not Charge.NEVER]
-        return min(allowed, key=_ready_at, default=None)
+        pending = next((step for step in self._pending if self._may_start(step)), None)
+        if pending is not None:
+            return now, pending
+        return min(((at, step) for at, step in self._parked if self._may_start(step)), key=_ready_at, default=None)
+
+    def _may_start(self, step: Step) -> bool:
+        """After a failure, all; as a hedge, who may be one, and once in a race who may not: to be denied it."""
+        if self._owed:
+            return True
+        return step.candidate not in self._denied and (step.charge is not Charge.NEVER or step.denied != "")
 
     def _soonest(self, now: float) -> Move:
         if not self._parked:
@@ -140,6 +165,7 @@ class Pacer:
         self.launched += 1
         self._running[attempt] = False
         self._due_at = math.inf if step.patience_s is None else now + step.patience_s
+        self._denies = step.denies
         self._owed = max(0, self._owed - 1)
 
     def busy(self, step: Step, wait_s: float | None, now: float) -> None:
@@ -158,9 +184,12 @@ class Pacer:
         """A `Wait` lasted this long. Only that counts towards `max_wait_s`; the time of attempts does not."""
         self._waited_s += seconds
 
-    def denied(self) -> None:
-        """No budget for a hedge: the next starts only when one has failed."""
-        self._due_at = math.inf
+    def denied(self, step: Step | None = None) -> None:
+        """This step is no hedge any more in this race; without one, nobody is: the next starts only when one has failed."""
+        if step is None:
+            self._due_at = math.inf
+        else:
+            self._denied.add(step.candidate)
 
     def content(self, attempt: int) -> None:
         """An attempt has shown content: nobody loses patience with it any more."""
@@ -186,13 +215,6 @@ class Pacer:
     def returned(self, steps: Sequence[Step]) -> None:
         """Attempts that lost to a winner who is none any more: their steps are pending again, first and in this order."""
         self._pending.extendleft(reversed(steps))
-
-    def only_after_failures(self, which: Callable[[Candidate], bool]) -> None:
-        """Parked steps of these candidates never start beside a running attempt while nothing has failed."""
-        self._parked = [
-            (at, attrs.evolve(step, charge=Charge.NEVER) if which(step.candidate) else step)
-            for at, step in self._parked
-        ]
 
     def stirred(self, now: float) -> None:
         """Somebody made room: those who were busy may be asked again at once."""

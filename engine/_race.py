@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from engine._attempt import Attempt
+from engine._bill import Bill
 from engine._books import Books
 from engine._bus import EventBus, trace_of
 from engine._events import (
@@ -38,8 +39,9 @@ from engine._events import (
 )
 from engine._events import Ending as AttemptEnding
 from engine._failure import Failure
+from engine._ledger import Spent, billed
 from engine._lessons import Learned
-from engine._pacer import Launch, Over, Pacer, Pause, Wait
+from engine._pacer import Deny, Launch, Over, Pacer, Pause, Wait
 from engine._ports import Busy, Fault, Gate, Permit, Reply, Transport
 from engine._relay import Relay
 from engine._request import Request
@@ -51,7 +53,6 @@ from engine.config import Config, Provider
 from policies import (
     VERDICTS,
     Candidate,
-    Charge,
     FailureKind,
     Limits,
     Next,
@@ -61,6 +62,8 @@ from policies import (
     Step,
     Unlimited,
     Verdict,
+    no_room_at,
+    no_room_in,
 )
 
 
@@ -104,10 +107,6 @@ class Race:
     def __attrs_post_init__(self) -> None:
         self._asked, self._needed = self.request, self.request.stream
         self.shown.keeping = self.outcome.rescue != "off" and can_continue(self.request)
-        # A hedge to somebody who costs money needs leave. What the plan skipped has no charge of its own that says so,
-        # so its other steps are asked.
-        if not any(step.charge is Charge.BUDGET and self._costs(step.candidate) for step in self.plan.steps):
-            self.pacer.only_after_failures(self._costs)
 
     async def run(self) -> None:
         """Race until there is a winner and it has ended, or nobody is left. Losers' clean-up is awaited too."""
@@ -117,6 +116,8 @@ class Race:
                 match self.pacer.decide(now):
                     case Launch() as launch:
                         await self._launch(launch)
+                    case Deny(step, reason, anybody):
+                        self._deny(step, reason, now, anybody=anybody)
                     case Pause(until):
                         self._wake = trio.Event()
                         with trio.move_on_at(until):
@@ -153,14 +154,8 @@ class Race:
 
     async def _launch(self, launch: Launch) -> None:
         step, now = launch.step, trio.current_time()
-        if launch.charged and not self.books.budget.withdraw(self.chain, now):
-            self.pacer.denied()
-            reason = "the chain's hedge budget is spent"
-            self.emit(
-                HedgeDenied(
-                    at=now, request_id=self.request.id, chain=self.chain, candidate=step.candidate, reason=reason
-                )
-            )
+        if launch.charged and (denial := self._unwelcome(step, now)) is not None:
+            self._deny(step, denial.reason, now, anybody=denial.anybody)
             return
         permit = await self.gate.acquire(step, len(self.provider(step).keys), self.request.session)
         now = trio.current_time()
@@ -211,6 +206,25 @@ class Race:
             )
         )
         self._nursery.start_soon(self._attempt, attempt, permit)
+
+    def _unwelcome(self, step: Step, now: float) -> Deny | None:
+        """Why this hedge, which is due, should not be sent just now; None where it may, and then it is paid for."""
+        view = self.books.view(
+            self.config, self.plan.chain, self.request.need, at=now, wall_s=0.0, seed=self.request.id, chain=self.chain
+        )
+        if busy := no_room_in(self.plan.chain, view):
+            return Deny(step, busy, anybody=False)
+        if busy := no_room_at(step.candidate, view):
+            return Deny(step, busy)
+        if not self.books.budget.withdraw(self.chain, now):
+            return Deny(step, "the chain's hedge budget is spent", anybody=False)
+        return None
+
+    def _deny(self, step: Step, reason: str, now: float, *, anybody: bool) -> None:
+        self.pacer.denied(step if anybody else None)
+        self.emit(
+            HedgeDenied(at=now, request_id=self.request.id, chain=self.chain, candidate=step.candidate, reason=reason)
+        )
 
     def _refund(self, launch: Launch) -> None:
         if launch.charged:
@@ -288,9 +302,12 @@ class Race:
                 committed=attempt.committed,
                 by=self.cause() if ending == "abandoned" else "",
                 usage=attempt.relay.usage,
+                bill=self._bill(attempt),
                 estimate=self.request.estimate,
                 key=attempt.key,
                 part=attempt.part,
+                tool_calls=attempt.relay.calls.whole,
+                tool_errors=attempt.relay.calls.bad,
             )
         )
         self._wake.set()
@@ -302,8 +319,23 @@ class Race:
             return "lost"
         return "failed" if attempt.failure is not None else "abandoned"
 
+    def _bill(self, attempt: Attempt) -> Bill:
+        """What the attempt is charged for: see the ledger's table."""
+        relay, candidate = attempt.relay, attempt.step.candidate
+        spent = Spent(
+            sent=attempt.sent,
+            started=relay.started,
+            counted=relay.stop_reason is not None,
+            failure=attempt.failure,
+            usage=relay.usage,
+            prompt=self.request_for(attempt.step).need.input_tokens,
+            answer=relay.made,
+        )
+        provider = self.config.providers[candidate.provider]
+        return billed(spent, provider.model(candidate.model).price, free=provider.free(candidate.model))
+
     def _verdict(self, attempt: Attempt, failure: Failure) -> Verdict:
-        verdict = VERDICTS[failure.kind]
+        verdict = self.outcome.verdict(failure.kind)
         if verdict.rests == "key" and attempt.key < 0:
             # A keyless provider has no key to lose: the candidate is out for this request, and that is all.
             verdict = attrs.evolve(verdict, rests="nothing")
@@ -313,7 +345,7 @@ class Race:
         return verdict
 
     def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:
-        if verdict.next is Next.BIGGER:
+        if VERDICTS[failure.kind].next is Next.BIGGER:
             failure = attempt.failure = self._measured(attempt.step, failure)
         self.faults.append(Fault(candidate=attempt.step.candidate, failure=failure))
         if failure.kind is FailureKind.EMPTY and attempt.relay.finished and not attempt.part:
@@ -362,10 +394,6 @@ class Race:
             )
         )
 
-    def _costs(self, candidate: Candidate) -> bool:
-        price = self.config.providers[candidate.provider].model(candidate.model).price
-        return price is not None and (price.input > 0 or price.output > 0)
-
     def _window(self, step: Step) -> int | None:
         return self._window_of(step.candidate)
 
@@ -389,9 +417,10 @@ class Race:
 
     def relay(self) -> Relay:
         """What a try's answer goes through. The client of a continuation has seen content: no later point is waited for."""
+        tools = self.request.body.get("tools")
         if self._seen is not None:
-            return Relay()
-        return Relay(self.outcome.commit_at, live=self.outcome.rescue == "off")
+            return Relay(tools=tools)
+        return Relay(self.outcome.commit_at, live=self.outcome.rescue == "off", tools=tools)
 
     def splice(self) -> Splice | None:
         return None if self._seen is None else Splice(self._seen)

@@ -10,10 +10,13 @@ Sans-I/O: events in, events out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import orjson
 
-from engine._stream import JSON, Kind, MalformedEvent, StreamEvent, Usage
+from engine._calls import Calls
+from engine._ledger import BYTES_PER_TOKEN
+from engine._stream import JSON, Kind, MalformedEvent, StreamEvent, Usage, event
 from policies import CommitPoint
 
 #: A tool call is held in memory until it is whole. Claude Code's largest, a file written in one go, is far below this.
@@ -32,9 +35,10 @@ class Relay:
     `malformed`, which say why nothing more will come.
     """
 
-    def __init__(self, commit_at: CommitPoint = "content", *, live: bool = False) -> None:
+    def __init__(self, commit_at: CommitPoint = "content", *, live: bool = False, tools: Any = None) -> None:
         self._commit_at = commit_at
         self._live = live  # tool calls are shown as they come
+        self.calls = Calls(tools)
         self.started = False
         self.content = False
         self.finished = False
@@ -49,6 +53,7 @@ class Relay:
         self._tool_bytes = 0
         self._broken_tool = False
         self._filling = False
+        self._made_bytes = 0  # of text, thinking and arguments that have come, shown or held
 
     @property
     def producing(self) -> bool:
@@ -61,6 +66,11 @@ class Relay:
     @property
     def usage(self) -> Usage:
         return Usage.of(*self._usage, estimated=self._estimated)
+
+    @property
+    def made(self) -> int:
+        """What has come of the answer, in tokens, by its bytes: for want of the provider's count."""
+        return -(-self._made_bytes // BYTES_PER_TOKEN)
 
     @property
     def committable(self) -> bool:
@@ -107,7 +117,7 @@ class Relay:
 
     def _block_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         if self._broken_tool:
-            self.malformed = "the arguments of a tool call are not JSON"
+            self._not_json()
             return
         index, kind = item.payload["index"], item.payload["content_block"].get("type", "")
         self._open = (index, kind)
@@ -118,6 +128,7 @@ class Relay:
         out.append(item)
 
     def _deltas(self, item: StreamEvent, out: list[StreamEvent]) -> None:
+        self._made_bytes += _text_bytes(item)
         self.content |= item.content
         if not self.content and self._open is not None and self._open[1] == "tool_use":
             self.content = bool(_partial_json([item]))
@@ -138,7 +149,7 @@ class Relay:
         counted = isinstance(usage, dict) and bool(usage.get("input_tokens"))
         self._estimated = item.estimated or (self._estimated and not counted)
         if self._broken_tool and self.stop_reason not in _CUT_BY_LENGTH:
-            self.malformed = "the arguments of a tool call are not JSON"
+            self._not_json()
             return
         out.append(item)
 
@@ -164,6 +175,7 @@ class Relay:
     def _hold(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self._tool.append(item)
         self._tool_bytes += item.size
+        self._made_bytes += _text_bytes(item)
         if self._tool_bytes > MAX_TOOL_BYTES:
             self.malformed = f"a tool call of more than {MAX_TOOL_BYTES >> 20} MiB"
             return
@@ -172,13 +184,19 @@ class Relay:
         if item.kind is not Kind.BLOCK_STOP:
             return
         held, self._tool, self._open = self._tool, [], None
-        if _arguments(held) is None:
+        arguments = _arguments(held)
+        if arguments is None:
             # Cut off by its length limit it is a half call and goes no further; the stop reason decides.
             self._broken_tool = True
             return
+        self.calls.came(held[0].payload["content_block"].get("name"), arguments)
         self._blocks.append("tool_use")
         self.content = True
         out += held
+
+    def _not_json(self) -> None:
+        self.malformed = "the arguments of a tool call are not JSON"
+        self.calls.broke()
 
 
 _OF_A_BLOCK = frozenset({Kind.DELTAS, Kind.BLOCK_STOP})
@@ -194,6 +212,17 @@ _HANDLERS = {
     Kind.ERROR: Relay._error,
     Kind.OTHER: Relay._other,
 }
+
+
+#: The bytes of a delta's frame around its text.
+_FRAME = len(event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}}).raw)
+
+
+def _text_bytes(item: StreamEvent) -> int:
+    """About how many bytes of text a run of deltas holds; nobody looks into it for that."""
+    if item.kind is not Kind.DELTAS:
+        return 0
+    return max(0, len(item.raw) - _FRAME * item.raw.count(b"\ndata:"))
 
 
 def _arguments(held: list[StreamEvent]) -> JSON | None:

@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from engine import _refusals, _turn
+from engine._affinity_break import broken
 from engine._books import Books, Conversation
 from engine._bus import EventBus
 from engine._counting import Counting
@@ -26,7 +27,7 @@ from engine._race import Race
 from engine._request import Request
 from engine._turn import Outcome, Turn
 from engine.config import Config, Provider
-from policies import Candidate, Hedge, Plan, View, compose
+from policies import Candidate, Hedge, Plan, Policy, View, compose
 
 
 @attrs.define(eq=False)
@@ -64,7 +65,8 @@ class Router:
             await reply.refuse(_refusals.shutting_down())
             return
         request = self._estimated(request, found.candidates)
-        plan = self._plan(config, request, found)
+        plan, view = self._plan(config, request, found)
+        policies = (*found.chain.policies, *request.policies)
         turn = Turn(trio.CancelScope(deadline=request.accepted_at + plan.limits.deadline_s))
         race = Race(
             request=request,
@@ -91,6 +93,7 @@ class Router:
             self._turns.discard(turn)
             if not self._turns:
                 self._idle.set()
+            self._note_break(race, view, policies)
             self._finished(race, outcome, status)
 
     async def count(self, request: Request) -> int:
@@ -114,6 +117,20 @@ class Router:
             if tokens is not None:
                 return tokens
         return request.need.input_tokens
+
+    def foresee(self, request: Request) -> tuple[Resolution, PlanMade]:
+        """Where a request would go now, and the plan that it would have. Nothing is stated, and nobody is asked.
+
+        Raises NoSuchModel.
+        """
+        config = self.config()
+        found = resolve(config, request.model, request.above)
+        plan, view = self._composed(config, request, found)
+        policies = (*found.chain.policies, *request.policies)
+        at = trio.current_time()
+        return found, PlanMade(
+            at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view, policies=policies
+        )
 
     def _estimated(self, request: Request, candidates: tuple[Candidate, ...]) -> Request:
         """The request with the best estimate of its prompt that there is, as the first candidate counts."""
@@ -182,7 +199,7 @@ class Router:
         """Turns under way."""
         return len(self._turns)
 
-    def _plan(self, config: Config, request: Request, found: Resolution) -> Plan:
+    def _plan(self, config: Config, request: Request, found: Resolution) -> tuple[Plan, View]:
         at = trio.current_time()
         hedge = next((p for p in found.chain.policies if isinstance(p, Hedge)), None)
         self.bus.emit(
@@ -204,7 +221,7 @@ class Router:
         self.bus.emit(
             PlanMade(at=at, request_id=request.id, chain=found.chain.name, plan=plan, view=view, policies=policies)
         )
-        return plan
+        return plan, view
 
     def _composed(self, config: Config, request: Request, found: Resolution) -> tuple[Plan, View]:
         at = trio.current_time()
@@ -216,12 +233,32 @@ class Router:
             wall_s=self.wall_s(),
             seed=request.id,
             chain=found.budget,
-            conversation=Conversation(session=request.session, agent=request.agent),
+            conversation=Conversation(session=request.session, agent=request.agent, model=request.model),
             sticky=[
                 c for c in found.candidates if self.holds(request, config.providers[c.provider].on(c.model), c.model)
             ],
         )
         return compose((*found.chain.policies, *request.policies), found.candidates, view), view
+
+    def _note_break(self, race: Race, view: View, policies: tuple[Policy, ...]) -> None:
+        """An answer from elsewhere than the conversation's home, with what that cost or saved."""
+        if race.winner is None:
+            return
+        event = broken(
+            race.plan,
+            view,
+            policies,
+            race.winner.step.candidate,
+            faults=race.faults,
+            skips=race.skips,
+            hedged=race.winner.beside,
+            session=race.request.session,
+            agent=race.request.agent,
+            request_id=race.request.id,
+            at=trio.current_time(),
+        )
+        if event is not None:
+            self.bus.emit(event)
 
     def _finished(self, race: Race, outcome: Outcome, status: int | None) -> None:
         now = trio.current_time()
@@ -237,5 +274,6 @@ class Router:
                 elapsed_s=now - race.request.accepted_at,
                 status=status,
                 detail=str(failure) if failure else "",
+                totals=self.books.tally.totals(race.request.id),
             )
         )

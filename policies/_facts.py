@@ -85,14 +85,22 @@ class Price:
 
 @attrs.frozen(kw_only=True)
 class Latency:
-    """Time to first content of one candidate, for prompts of this request's size class, in seconds."""
+    """Time to first content of one candidate, for prompts of this request's size class, in seconds.
+
+    `samples` are those that are still fresh, and of whole answers. Where they are few, `smaller` and `larger` are the
+    quantiles of the nearest size classes that have enough, below and above.
+    """
 
     samples: int
     at: tuple[float, ...] = attrs.field()
+    smaller: tuple[float, ...] | None = attrs.field(default=None)
+    larger: tuple[float, ...] | None = attrs.field(default=None)
 
     @at.validator
-    def _one_per_quantile(self, _: object, value: tuple[float, ...]) -> None:
-        if len(value) != len(QUANTILES):
+    @smaller.validator
+    @larger.validator
+    def _one_per_quantile(self, _: object, value: tuple[float, ...] | None) -> None:
+        if value is not None and len(value) != len(QUANTILES):
             raise ValueError(f"expected {len(QUANTILES)} quantiles, got {len(value)}")
 
     def quantile(self, percent: int) -> float:
@@ -108,6 +116,8 @@ class Facts:
     unusable_because: str = ""
     capabilities: Capabilities = Capabilities()
     price: Price | None = None
+    #: Nothing is to be paid: a free model, or a provider that takes no key and so sends no bill.
+    free: bool = False
     in_flight: int = 0
     ttfc_s: float | None = None
     latency: Latency | None = None
@@ -154,6 +164,8 @@ class View:
     #: How many requests this chain has had: whose turn it is, where candidates take turns.
     turn: int = 0
     config_digest: str = ""
+    #: The candidate, by name, that this conversation is at home with; empty where it has none.
+    affinity: str = ""
 
     def of(self, candidate: Candidate) -> Facts:
         """The facts of a candidate; a candidate nothing is known about is taken for healthy and idle."""

@@ -2,59 +2,144 @@
 
 Each of these is one key and one stable sort, so that several compose into a lexicographic order and nothing depends on
 the order in which candidates happened to arrive.
+
+Two things hold for nearly all of them. A candidate whose rate window is nearly spent goes last: what is left of it is kept
+for when it is needed. And one that has just come back from an outage gets only a share of its traffic (`Facts.ramp`),
+since a provider that was down for being overloaded goes down again when everybody returns at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from hashlib import blake2b
 from statistics import median_low
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
-from policies._facts import Facts, View
+from policies._facts import Candidate, Facts, View
+from policies._names import CANDIDATES, any_matches
 from policies._plan import Plan, Step
 from policies._policy import Phase, Policy
 
 #: A provider with less than this share of its rate window left goes last: the rest is kept for when it is needed.
 LOW_HEADROOM = 0.2
+#: The least share of traffic that a score is divided by: a ramp of nothing is not for ever.
+LEAST_RAMP = 0.01
 
 
 @attrs.frozen
-class InOrder(Policy):
-    """As the file lists them. `priority` groups name candidates (`provider/model` or `provider`) by rank, first first."""
+class Order(Policy):
+    """Base of the order policies: a subclass says what to sort by, the least first."""
 
     phase: ClassVar[Phase] = Phase.ORDER
 
-    priority: tuple[tuple[str, ...], ...] = ()
+    def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
+        """What the steps of this plan are sorted by, at this moment."""
+        raise NotImplementedError
 
     def apply(self, plan: Plan, view: View) -> Plan:
-        def key(step: Step) -> int:
-            if not self.priority:
-                return plan.position(step.candidate)
-            names = {step.candidate.name, step.candidate.provider}
-            return next((rank for rank, group in enumerate(self.priority) if names & set(group)), len(self.priority))
+        return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=self.key(plan, view))))
 
-        return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=key)))
+
+def nearly_spent(candidate: Candidate, plan: Plan, view: View) -> bool:
+    """Whether little of its rate window is left. A window that this chain ignores cannot be spent."""
+    return view.of(candidate).headroom < LOW_HEADROOM and candidate.provider not in plan.lifted
+
+
+def ramp(facts: Facts) -> float:
+    """The share of its usual traffic, from a hundredth to 1."""
+    return min(1.0, max(LEAST_RAMP, facts.ramp))
+
+
+def draw(view: View, purpose: str, candidate: Candidate) -> float:
+    """A number above 0 and below 1 that is this request's, this purpose's and this candidate's own."""
+    text = f"{view.seed}\0{purpose}\0{candidate}".encode("utf-8", "surrogatepass")
+    return (int.from_bytes(blake2b(text, digest_size=6).digest(), "big") + 0.5) / 2**48
+
+
+def rests(view: View, candidate: Candidate) -> bool:
+    """Whether this request is not of the share that a returning candidate gets.
+
+    By lot, for policies whose key is no waiting time that could be stretched instead.
+    """
+    share = view.of(candidate).ramp
+    return share < 1 and draw(view, "slow-start", candidate) > ramp(view.of(candidate))
+
+
+def expected_wait_s(plan: Plan, view: View) -> Callable[[Step], float]:
+    """(in flight + 1) x peak-EWMA of time to first content, over the share of traffic that a returning one may have."""
+    time_s = to_first_content_s(plan, view)
+    return lambda step: (view.of(step.candidate).in_flight + 1) * time_s(step)
+
+
+def to_first_content_s(plan: Plan, view: View) -> Callable[[Step], float]:
+    """Peak-EWMA of time to first content over `ramp`. A candidate never measured has the lower median of the others."""
+    usual_s = usual_ttfc_s(plan, view)
+
+    def seconds(step: Step) -> float:
+        facts = view.of(step.candidate)
+        return (usual_s if facts.ttfc_s is None else facts.ttfc_s) / ramp(facts)
+
+    return seconds
+
+
+def usual_ttfc_s(plan: Plan, view: View) -> float:
+    """What is taken for the time of a candidate that was never measured: the lower median of the others', else 1 s."""
+    return _usual([view.of(step.candidate).ttfc_s for step in plan.steps], otherwise=1.0)
+
+
+def usual_throughput(plan: Plan, view: View) -> float:
+    """The lower median of the throughputs measured, in tokens a second; 1 where none was."""
+    return _usual([view.of(step.candidate).throughput for step in plan.steps], otherwise=1.0)
+
+
+def _usual(values: list[float | None], *, otherwise: float) -> float:
+    measured = [value for value in values if value is not None]
+    return median_low(measured) if measured else otherwise
 
 
 @attrs.frozen
-class LeastLoaded(Policy):
+class InOrder(Order):
+    """As the file lists them. `priority` groups name candidates (`provider/model`, `provider` or a glob) by rank, first first.
+
+    For a chain with a favourite: the first is asked for as long as it answers, the others are there for when it does not.
+    """
+
+    priority: tuple[tuple[str, ...], ...] = attrs.field(default=(), metadata=CANDIDATES)
+
+    def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
+        if not self.priority:
+            return lambda step: plan.position(step.candidate)
+        return lambda step: self._rank(step.candidate)
+
+    def _rank(self, candidate: Candidate) -> int:
+        ranks = (rank for rank, group in enumerate(self.priority) if any_matches(group, candidate))
+        return next(ranks, len(self.priority))
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        if not self.priority:
+            return f"line {plan.position(candidate) + 1} of the chain"
+        rank = self._rank(candidate)
+        return "in no group" if rank == len(self.priority) else f"group {rank + 1}"
+
+
+@attrs.frozen
+class LeastLoaded(Order):
     """The one that will probably answer first: (in flight + 1) x peak-EWMA of its time to first content.
 
     Those whose rate window is nearly spent go last. A candidate never measured is taken for as fast as the middle one
     of those that were: it is neither shunned nor flooded.
     """
 
-    phase: ClassVar[Phase] = Phase.ORDER
+    def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
+        wait_s = expected_wait_s(plan, view)
+        return lambda step: (nearly_spent(step.candidate, plan, view), wait_s(step))
 
-    def apply(self, plan: Plan, view: View) -> Plan:
-        measured = [s for s in (view.of(step.candidate).ttfc_s for step in plan.steps) if s is not None]
-        usual_s = median_low(measured) if measured else 1.0
-
-        def key(step: Step) -> tuple[bool, float]:
-            facts: Facts = view.of(step.candidate)
-            ttfc_s = usual_s if facts.ttfc_s is None else facts.ttfc_s
-            low = facts.headroom < LOW_HEADROOM and step.candidate.provider not in plan.lifted
-            return low, (facts.in_flight + 1) * ttfc_s
-
-        return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=key)))
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        facts = view.of(candidate)
+        ttfc_s = usual_ttfc_s(plan, view) if facts.ttfc_s is None else facts.ttfc_s
+        guess = " (not measured yet)" if facts.ttfc_s is None else ""
+        back = f" / {ramp(facts):.2g} of its traffic" if facts.ramp < 1 else ""
+        low = f"; {facts.headroom:.0%} of its window left" if nearly_spent(candidate, plan, view) else ""
+        return f"({facts.in_flight} in flight + 1) x {ttfc_s:.3g} s{guess}{back}{low}"

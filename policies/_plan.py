@@ -13,6 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from policies._facts import Candidate
+from policies._verdict import VERDICTS, FailureKind, Verdict
 
 CommitPoint = Literal["content", "block", "tool", "message"]
 RescueMode = Literal["whole-blocks", "off"]
@@ -37,7 +38,8 @@ class Step:
     for a failure (sequence), a number is a hedge, 0 is a race. `first_content_s` bounds the wait for first content,
     `idle_s` the silence after it. `not_before_s` holds the launch back, in seconds from the making of the plan.
     `unlimited` lifts rate windows and 429 blocks for this step. `alone`: nobody is started beside it for want of patience,
-    also where it moves up into another's place.
+    also where it moves up into another's place. `denied` is why this step is never a hedge, where it might have been one;
+    `denies` why no hedge is started beside it, although its patience is over.
     """
 
     candidate: Candidate
@@ -48,6 +50,8 @@ class Step:
     not_before_s: float = 0.0
     unlimited: bool = False
     alone: bool = False
+    denied: str = ""
+    denies: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,8 +59,9 @@ class Skip:
     """A candidate passed over. `wait_s` is None for a hard skip (out for this request), else when it may be back.
 
     `status` is the HTTP status that tells the cause, where it is one that no waiting mends: 401, 402, 404, and 413 for a
-    prompt that fits into no window. The last two
-    are the candidate's own time limits, should it be asked later after all; None leaves it to the chain's.
+    prompt that fits into no window. `first_content_s` and
+    `idle_s` are the candidate's own time limits, should it be asked later after all; None leaves it to the chain's.
+    `denied` is as in `Step`.
     """
 
     candidate: Candidate
@@ -66,6 +71,7 @@ class Skip:
     status: int | None = None
     first_content_s: float | None = None
     idle_s: float | None = None
+    denied: str = ""
 
     @property
     def soft(self) -> bool:
@@ -103,10 +109,16 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """When the winner is chosen, and what is done for an answer whose winner broke."""
+    """When the winner is chosen, what is done for an answer whose winner broke, and the rows of the verdict table that
+    this chain has replaced, sorted by kind."""
 
     commit_at: CommitPoint = "content"
     rescue: RescueMode = "whole-blocks"
+    verdicts: tuple[tuple[FailureKind, Verdict], ...] = ()
+
+    def verdict(self, kind: FailureKind) -> Verdict:
+        """What a failure means to this plan."""
+        return next((row for replaced, row in self.verdicts if replaced is kind), VERDICTS[kind])
 
 
 @attrs.frozen(kw_only=True)

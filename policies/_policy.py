@@ -14,12 +14,13 @@ import enum
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 import attrs
 
 from policies._facts import Candidate, View
+from policies._names import Weights
 from policies._plan import Plan, Skip, Step
 
 #: A JSON answer has no pings to keep the client patient: Claude Code gives up on one after 300 s without a byte.
@@ -59,6 +60,11 @@ class Policy(ABC):
         """The name in TOML."""
         return kebab(cls.__name__)
 
+    @property
+    def rivalry(self) -> str | None:
+        """What a chain may hold one of: its `exclusive` policy, unless a policy's arguments have a say in it."""
+        return f"{self.exclusive} policy" if self.exclusive else None
+
     @abstractmethod
     def apply(self, plan: Plan, view: View) -> Plan:
         """The plan after this policy. Pure: no clock, no draw but from `view.seed`, no checkpoint."""
@@ -66,6 +72,10 @@ class Policy(ABC):
     def warnings(self) -> Iterable[str]:
         """What is allowed and yet hardly meant."""
         return ()
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        """Why this candidate of `plan`, in a few words for the operator: `3 in flight x 0.8 s`. Asked only to explain."""
+        return ""
 
     def __str__(self) -> str:
         return to_toml(self)
@@ -76,17 +86,29 @@ def arguments(policy: type[Policy]) -> dict[str, attrs.Attribute[object]]:
     return {field.name.removesuffix("_"): field for field in attrs.fields(policy)}
 
 
-def to_toml(policy: Policy) -> str:
-    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them."""
+def to_toml(policy: Policy, kind: str = "") -> str:
+    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them.
+
+    `kind` stands in the place of its own name, where that is not the one by which it is found.
+    """
+    kind = kind or policy.kind()
     given = {
         name: getattr(policy, field.name)
         for name, field in arguments(type(policy)).items()
         if getattr(policy, field.name) != field.default
     }
+    kind = _written(type(policy))
     if not given:
-        return f'"{policy.kind()}"'
-    pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": policy.kind(), **given}.items())
+        return _literal(kind)
+    pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": kind, **given}.items())
     return f"{{ {pairs} }}"
+
+
+def _written(cls: type[Policy]) -> str:
+    """The name that a file may hold: somebody else's class by its module, unless it says itself what it is called."""
+    ours = cls.__module__.partition(".")[0] == "policies"
+    named = getattr(cls.kind, "__func__", None) is not getattr(Policy.kind, "__func__", None)
+    return cls.kind() if ours or named else f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _literal(value: object) -> str:
@@ -94,6 +116,8 @@ def _literal(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML escapes as JSON does, and DEL
+    if isinstance(value, Weights):
+        return "{ " + ", ".join(f"{_literal(name)} = {_literal(weight)}" for name, weight in value) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(_literal(v) for v in value) + "]"
     return repr(value)
@@ -105,11 +129,11 @@ def effective(policies: Sequence[Policy]) -> tuple[Policy, ...]:
     By phase; among order policies last written first, so that stable sorts leave the first written in charge.
     Raises PolicyError where two policies exclude each other.
     """
-    for group in dict.fromkeys(p.exclusive for p in policies if p.exclusive):
-        rivals = [p for p in policies if p.exclusive == group]
+    for group in dict.fromkeys(p.rivalry for p in policies if p.rivalry):
+        rivals = [p for p in policies if p.rivalry == group]
         if len(rivals) > 1:
             names = " and ".join(f"'{p.kind()}'" for p in rivals)
-            raise PolicyError(f"{names} exclude each other: a chain has at most one {group} policy")
+            raise PolicyError(f"{names} exclude each other: a chain has at most one {group}")
     ordered = sorted(policies, key=lambda p: p.phase)
     orders = [p for p in ordered if p.phase is Phase.ORDER]
     return (
@@ -119,34 +143,52 @@ def effective(policies: Sequence[Policy]) -> tuple[Policy, ...]:
     )
 
 
-def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view: View) -> Plan:
+#: Takes each stage of a fold: a policy, or the name of a built-in one, and the plan before and after it.
+Note = Callable[["Policy | str", Plan, Plan], None]
+
+#: The stages that every chain has: who is not usable; who is waited for if nobody is left; what the limits say in the end.
+UNCONFIGURED, HELD, LIMITS = "unconfigured", "first-back", "limits"
+
+
+def _unnoted(by: Policy | str, before: Plan, after: Plan) -> None:
+    pass
+
+
+def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view: View, note: Note = _unnoted) -> Plan:
     """Fold a chain's policies over its candidates.
 
-    A candidate whose provider is not usable is passed over whichever policies the chain has. Pure; raises nothing for
-    policies that `effective` accepts.
+    A candidate whose provider is not usable is passed over whichever policies the chain has. `note` is told of each stage;
+    select policies all have the same plan before them. Pure; raises nothing for policies that `effective` accepts.
     """
-    plan = Plan.of(candidates)
-    plan = plan.skipping(
+    before = Plan.of(candidates)
+    plan = before.skipping(
         *(
-            Skip(candidate=s.candidate, by="unconfigured", reason=view.of(s.candidate).unusable_because or "not usable")
-            for s in plan.steps
+            Skip(candidate=s.candidate, by=UNCONFIGURED, reason=view.of(s.candidate).unusable_because or "not usable")
+            for s in before.steps
             if not view.of(s.candidate).usable
         )
     )
+    note(UNCONFIGURED, before, plan)
     ordered = effective(policies)
     for policy in (p for p in ordered if p.phase < Phase.SELECT):
-        plan = policy.apply(plan, view)
-    plan = _selected(plan, [p for p in ordered if p.phase is Phase.SELECT], view)
+        before, plan = plan, policy.apply(plan, view)
+        note(policy, before, plan)
+    plan = _selected(plan, [p for p in ordered if p.phase is Phase.SELECT], view, note)
     held = None if plan.steps else _first_back(plan)
     if held is not None:
         step = Step(candidate=held.candidate, not_before_s=held.wait_s or 0.0)
+        before = plan
         plan = attrs.evolve(plan, steps=(step,), skipped=tuple(s for s in plan.skipped if s is not held))
+        note(HELD, before, plan)
     for policy in (p for p in ordered if p.phase > Phase.SELECT):
-        plan = policy.apply(plan, view)
-    return _finished(plan, view, held)
+        before, plan = plan, policy.apply(plan, view)
+        note(policy, before, plan)
+    before, plan = plan, _finished(plan, view, held)
+    note(LIMITS, before, plan)
+    return plan
 
 
-def _selected(plan: Plan, selects: Iterable[Policy], view: View) -> Plan:
+def _selected(plan: Plan, selects: Iterable[Policy], view: View, note: Note) -> Plan:
     """The intersection: each select policy judges the same candidates, so that none hides another's reason.
 
     Of several skips of one candidate the heaviest stands: a hard one before a soft one, then the longest wait.
@@ -156,8 +198,11 @@ def _selected(plan: Plan, selects: Iterable[Policy], view: View) -> Plan:
         return skip.wait_s is None, skip.wait_s or 0.0, skip.by, skip.reason
 
     heaviest: dict[Candidate, Skip] = {}
-    for skip in (s for policy in selects for s in policy.apply(plan, view).skipped[len(plan.skipped) :]):
-        heaviest[skip.candidate] = max(heaviest.get(skip.candidate, skip), skip, key=weight)
+    for policy in selects:
+        judged = policy.apply(plan, view)
+        note(policy, plan, judged)
+        for skip in judged.skipped[len(plan.skipped) :]:
+            heaviest[skip.candidate] = max(heaviest.get(skip.candidate, skip), skip, key=weight)
     return plan.skipping(*(heaviest[c] for c in plan.chain if c in heaviest))
 
 

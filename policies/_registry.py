@@ -13,21 +13,44 @@ import inspect
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
+from policies._hedge import Hedge
 from policies._limit import Deadline, FirstContentTimeout, IdleTimeout, MaxAttempts, MaxInFlight, MaxWait
+from policies._on_failure import OnFailure
 from policies._order import InOrder, LeastLoaded
+from policies._order_draws import PowerOfTwo, Random, RoundRobin, Weighted
+from policies._order_measured import Cheapest, Fastest, FewestToolErrors, HighestThroughput, MostHeadroom
 from policies._outcome import CommitAt, Rescue
-from policies._pace import Hedge, Race, Sequence
+from policies._own import NoFallback, NoHedge
+from policies._pace import Race, Sequence
 from policies._policy import Policy, PolicyError
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
+from policies._select_hours import During
+from policies._select_named import Except, Only
+from policies._select_spend import SpendCap
+from policies._sticky import Sticky
 
 ENTRY_POINTS = "hedgerow.policies"
 
 _BUILT_IN: tuple[type[Policy], ...] = (
     SilentSkip,
     RequireCapability,
+    Only,
+    Except,
+    During,
+    SpendCap,
     UnlimitedScope,
     InOrder,
     LeastLoaded,
+    Sticky,
+    PowerOfTwo,
+    RoundRobin,
+    Weighted,
+    Random,
+    Fastest,
+    Cheapest,
+    HighestThroughput,
+    MostHeadroom,
+    FewestToolErrors,
     Sequence,
     Hedge,
     Race,
@@ -39,31 +62,16 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     IdleTimeout,
     CommitAt,
     Rescue,
+    OnFailure,
 )
 
 KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
 
+#: What a request says for itself, and no file can: found by name only to read a stored plan again.
+OWN: dict[str, type[Policy]] = {policy.kind(): policy for policy in (NoFallback, NoHedge)}
+
 #: Named by the design, not there yet.
-PLANNED = frozenset(
-    [
-        "only",
-        "except",
-        "during",
-        "spend-cap",
-        "power-of-two",
-        "round-robin",
-        "weighted",
-        "random",
-        "fastest",
-        "cheapest",
-        "highest-throughput",
-        "most-headroom",
-        "fewest-tool-errors",
-        "sticky",
-        "retry",
-        "on-failure",
-    ]
-)
+PLANNED = frozenset(["retry"])
 
 
 def policy_class(kind: str) -> type[Policy]:
@@ -81,6 +89,13 @@ def policy_class(kind: str) -> type[Policy]:
     near = difflib.get_close_matches(kind, [*KINDS, *PLANNED], n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     raise PolicyError(f"unknown policy '{kind}'{hint}; available: {', '.join(KINDS)}")
+
+
+def found_as(policy: type[Policy]) -> str:
+    """The name by which `policy_class` finds this class again: `module:Class` for one that is not ours."""
+    kind = policy.kind()
+    ours = KINDS.get(kind) or OWN.get(kind)
+    return kind if ours is policy else f"{policy.__module__}:{policy.__qualname__}"
 
 
 def _loaded(kind: str, load: Callable[[], object]) -> type[Policy]:

@@ -14,7 +14,7 @@ import attrs
 
 
 class FailureKind(enum.Enum):
-    """Every way an attempt can fail."""
+    """Every way an attempt can fail. The texts are what people read and, with hyphens, what `on-failure` is told."""
 
     CONNECT = "connect"  #: refused, DNS, TLS, no route
     RESET = "reset"  #: the connection broke, or was closed early

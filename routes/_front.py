@@ -42,7 +42,7 @@ from routes._asgi import (
     read_body,
 )
 from routes._auth import Admission, admit, without_ours
-from routes._messages import Envelope
+from routes._messages import Envelope, Turns
 from routes._models import Picker
 from routes._origin import foreign_page, stranger
 from routes._paths import METHODS, PROBED, Place, place
@@ -83,6 +83,7 @@ class Front:
 
     config: Callable[[], Config]
     router: Router
+    turns: Turns
     bus: EventBus
     people: App
     log: Callable[[Access], None]
@@ -233,7 +234,7 @@ class Front:
             raw = await read_body(receive, limit=limit, within_s=server.body_s, took=took)
             if where.door == "count_tokens":
                 return await _messages.count_tokens(self.router, raw, envelope, send)
-            turn = _messages.messages(self.router, raw, envelope, receive, send)
+            turn = _messages.messages(self.turns, raw, envelope, receive, send)
             del raw  # the turn has it, and lets it go before its end
             return await turn
         except TooLarge:

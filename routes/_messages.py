@@ -5,6 +5,8 @@ Bare ASGI, because this is the hot path: no per-request framework cost, and exac
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import attrs
 import orjson
 import trio
@@ -16,6 +18,7 @@ from engine import (
     Named,
     NoSuchModel,
     Refusal,
+    Reply,
     Request,
     Router,
     error_type,
@@ -29,6 +32,12 @@ from routes._reply import JSONReply, SSEReply, refused
 
 #: The most that is kept of a session's or an agent's name, in characters; Claude Code's have 36.
 NAME_CHARS = 128
+
+
+class Turns(Protocol):
+    """Who takes a request to its answer: the router, or whoever stands before it."""
+
+    async def serve(self, request: Request, reply: Reply) -> None: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -86,11 +95,11 @@ def request_of(raw: bytes, envelope: Envelope, *, counting: bool = False) -> Req
     )
 
 
-async def messages(router: Router, raw: bytes, envelope: Envelope, receive: Receive, send: Send) -> int:
+async def messages(turns: Turns, raw: bytes, envelope: Envelope, receive: Receive, send: Send) -> int:
     """One turn. Returns the status that was sent, 499 where the client left first. Raises BadRequest."""
     request = request_of(raw, envelope)
     reply = (SSEReply if request.stream else JSONReply)(send, request.id)
-    turn = router.serve(request, reply)
+    turn = turns.serve(request, reply)
     del request, raw  # the turn has them, and lets go of them when nobody will be asked any more
     async with trio.open_nursery() as nursery:
 

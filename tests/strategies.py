@@ -15,17 +15,24 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from policies import (
+    FAILURES,
     KINDS,
     QUANTILES,
     BreakerState,
     Candidate,
     Capabilities,
+    Cheapest,
     CommitAt,
     CommitPoint,
     Deadline,
+    During,
+    Except,
     Facts,
+    Fastest,
+    FewestToolErrors,
     FirstContentTimeout,
     Hedge,
+    HighestThroughput,
     IdleTimeout,
     InOrder,
     Latency,
@@ -33,21 +40,31 @@ from policies import (
     MaxAttempts,
     MaxInFlight,
     MaxWait,
+    MostHeadroom,
     Need,
+    OnFailure,
+    Only,
     Phase,
     Plan,
     Policy,
+    PowerOfTwo,
     Price,
     Race,
+    Random,
     RequireCapability,
     Rescue,
     RescueMode,
+    RoundRobin,
     Sequence,
     SilentSkip,
+    SpendCap,
+    Sticky,
     UnlimitedScope,
     View,
+    Weighted,
     compose,
 )
+from policies._select_hours import DAYS
 
 T = TypeVar("T")
 
@@ -89,6 +106,7 @@ LATENCIES = (
     Latency(samples=30, at=(0.01, 0.02, 0.03, 0.04, 0.05, 0.06)),
     Latency(samples=900, at=(1.25, 1.5, 2.5, 2.75, 4.0, 9.5)),
     Latency(samples=30, at=(9.0, 20.0, 40.0, 60.0, 90.0, 120.0)),
+    Latency(samples=3, at=(1.0,) * 6, smaller=(5.0,) * 6, larger=(1.5,) * 6),
 )
 
 
@@ -97,11 +115,17 @@ def facts() -> SearchStrategy[Facts]:
     known = {
         "capabilities": st.sampled_from(CAPABILITIES),
         "price": st.sampled_from(PRICES),
+        "free": st.sampled_from([False, False, True]),
+        "throughput": st.sampled_from([None, 0.5, 40.0, 90.0]),
+        "tool_errors": st.sampled_from([None, 0.0, 0.01, 0.2, 1.0]),
+        "spent_usd": st.sampled_from([(0.0, 0.0, 0.0), (0.5, 2.0, 30.0)]),
+        "ramp": st.sampled_from([1.0, 1.0, 1.0, 0.5, 0.0]),
         "in_flight": st.integers(0, 3),
         "ttfc_s": st.sampled_from([None, 0.0, 0.5, 1.0, 2.0]) | st.floats(0, 60),
         "latency": st.sampled_from(LATENCIES),
         "headroom": st.sampled_from([0.0, 0.19, 0.2, 1.0]),
         "sticky": st.sampled_from([False, False, False, True]),
+        "warm_tokens": st.sampled_from([0, 0, 0, 4_000, 90_000]),
     }
     troubled = {
         "usable": st.sampled_from([True, True, True, False]),
@@ -136,7 +160,15 @@ def views(draw: st.DrawFn, chain: Seq[Candidate]) -> View:
     pool = draw(st.lists(facts(), min_size=1, max_size=3))
     of_each = draw(st.lists(st.sampled_from([None, *pool]), min_size=len(chain), max_size=len(chain)))
     known = {candidate.name: fact for candidate, fact in zip(chain, of_each, strict=True) if fact is not None}
-    return View(need=draw(needs()), facts=known, seed=draw(st.integers(0, 2**32)))
+    home = draw(st.sampled_from(["", *(candidate.name for candidate in chain)]))
+    return View(
+        need=draw(needs()),
+        facts=known,
+        wall_s=draw(st.sampled_from([0.0, 1.7e9, 1.7e9 + 6 * 3600])),
+        seed=draw(st.integers(0, 2**32)),
+        turn=draw(st.integers(0, 7)),
+        affinity=home,
+    )
 
 
 @st.composite
@@ -151,6 +183,7 @@ def plans(draw: st.DrawFn, chain: Seq[Candidate]) -> Plan:
 
 
 _names = st.sampled_from([*PROVIDERS, *(f"{p}/{m}" for p in PROVIDERS for m in MODELS)])
+_some_names = st.lists(_names | st.sampled_from(["*", "z*", "*/m", "nobody"]), min_size=1, max_size=3).map(tuple)
 _groups = st.lists(st.lists(_names, max_size=3).map(tuple), max_size=3).map(tuple)
 
 #: One strategy per built-in policy, over the arguments it accepts.
@@ -160,14 +193,48 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     UnlimitedScope: st.builds(
         UnlimitedScope, for_=st.lists(st.sampled_from(PROVIDERS) | st.text(), min_size=1, max_size=3).map(tuple)
     ),
+    Only: st.builds(Only, names=_some_names),
+    Except: st.builds(Except, names=_some_names),
+    During: st.builds(
+        During,
+        hours=st.sampled_from(["00:00-24:00", "22:00-06:00", "09:00-12:30, 13:30-18:00", "22:13-22:14"]),
+        days=st.lists(st.sampled_from(DAYS), max_size=3).map(tuple),
+        zone=st.sampled_from(["UTC", "+02:00", "-11:30"]),
+        names=st.just(()) | _some_names,
+    ),
+    SpendCap: st.builds(
+        SpendCap,
+        usd=st.sampled_from([0.5, 1.0, 100.0]),
+        per=st.sampled_from(["hour", "day", "month"]),
+        providers=st.lists(st.sampled_from(PROVIDERS), max_size=2).map(tuple),
+        together=st.booleans(),
+    ),
     InOrder: st.builds(InOrder, priority=_groups),
     LeastLoaded: st.builds(LeastLoaded),
+    Sticky: st.builds(
+        Sticky, usd_per_hour=st.floats(0.01, 1000), reread_s=st.floats(0, 10), move_s=st.sampled_from([0.0, 3.0])
+    ),
+    PowerOfTwo: st.builds(PowerOfTwo),
+    RoundRobin: st.builds(RoundRobin),
+    Weighted: st.builds(Weighted, weights=st.dictionaries(_names, st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=1)),
+    Random: st.builds(Random, top=st.integers(2, 5)),
+    Fastest: st.builds(Fastest),
+    Cheapest: st.builds(Cheapest, output_tokens=st.sampled_from([0, 500, 4_000])),
+    HighestThroughput: st.builds(HighestThroughput),
+    MostHeadroom: st.builds(MostHeadroom),
+    FewestToolErrors: st.builds(FewestToolErrors),
     Sequence: st.builds(Sequence),
     Hedge: st.builds(
         Hedge,
         after_s=_maybe(st.floats(0.001, 60)),
         after=st.sampled_from([f"p{q}" for q in QUANTILES]),
         at_least=st.sampled_from(["1x-median", "1.5x-median", "2x-median", "10x-median"]),
+        at_most=st.sampled_from(["1x-median", "4x-median", "10x-median"]),
+        floor_s=st.sampled_from([0.01, 0.3]),
+        ceiling_s=st.sampled_from([0.3, 15.0]),
+        cold_s=st.sampled_from([0.1, 4.0, 30.0]),
+        second_usd=st.sampled_from([None, 0.001, 1.0]),
+        warm=st.sampled_from(["hedge", "wait"]),
         extra_load=st.floats(0.001, 1),
         paid=st.booleans(),
     ),
@@ -180,6 +247,13 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     IdleTimeout: st.builds(IdleTimeout, s=durations),
     CommitAt: st.builds(CommitAt, at=st.sampled_from(get_args(CommitPoint))),
     Rescue: st.builds(Rescue, mode=st.sampled_from(get_args(RescueMode))),
+    OnFailure: st.builds(
+        OnFailure,
+        of=st.sampled_from(sorted(FAILURES)),
+        next=_maybe(st.sampled_from(["next", "bigger-window", "stop"])),
+        counts=st.booleans(),
+        again=st.booleans(),
+    ),
 }
 
 
@@ -190,12 +264,12 @@ def policies(*phases: Phase) -> SearchStrategy[Policy]:
 
 @st.composite
 def policy_lists(draw: st.DrawFn) -> tuple[Policy, ...]:
-    """The policies of one chain, in any file order: up to three of a phase, at most one of those that exclude others."""
+    """The policies of one chain, in any file order: up to three of a phase, one of those that exclude each other."""
     drawn: list[Policy] = []
     for phase in Phase:
-        exclusive = any(cls.exclusive for cls in KINDS.values() if cls.phase is phase)
-        drawn += draw(st.lists(policies(phase), max_size=1 if exclusive else 3))
-    return tuple(draw(st.permutations(drawn)))
+        drawn += draw(st.lists(policies(phase), max_size=3))
+    kept = {policy.rivalry or index: policy for index, policy in enumerate(drawn)}
+    return tuple(draw(st.permutations(list(kept.values()))))
 
 
 @attrs.frozen

@@ -59,6 +59,14 @@ MAX_ENDING_FIELDS = 256
 class StreamError(ValueError):
     """The provider broke its own wire format beyond repair."""
 
+    bad_call = False
+
+
+class BadArguments(StreamError):
+    """What broke it are the arguments of a tool call: the model's fault rather than the host's."""
+
+    bad_call = True
+
 
 class AnthropicDecoder:
     """Event-stream bytes to strict stream events. `estimate` stands in for an input count that is missing or zero."""

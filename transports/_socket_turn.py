@@ -162,7 +162,7 @@ class SocketTurn:
         except Broken as broken:
             raise self._failed(broken) from broken
         except (StreamError, SSEError) as error:
-            raise self._malformed(str(error)) from error
+            raise self._malformed(str(error), bad_call=getattr(error, "bad_call", False)) from error
         if not began and (too_long := _overflow.counted(self.ask, events)):
             raise AttemptError(too_long)
         return self.keys.judged(events, began)
@@ -190,8 +190,8 @@ class SocketTurn:
             raise self._malformed("a frame that is not an object")
         return payloads
 
-    def _malformed(self, message: str) -> AttemptError:
-        return self.keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message))
+    def _malformed(self, message: str, *, bad_call: bool = False) -> AttemptError:
+        return self.keys.struck_from_error(Failure(kind=FailureKind.MALFORMED, message=message, bad_call=bad_call))
 
     def _failed(self, broken: Broken, *, stale: bool = False) -> AttemptError:
         kind = FailureKind.MALFORMED if broken.malformed else FailureKind.RESET

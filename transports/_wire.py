@@ -62,7 +62,8 @@ def failure_of(error: Exception) -> Failure:
     if _is_ours(error):
         kind = FailureKind.BUG
     stale = bool(getattr(error, "hedgerow_stale", False))
-    return Failure(kind=kind, message=str(error) or type(error).__name__, stale=stale)
+    bad_call = getattr(error, "bad_call", False)
+    return Failure(kind=kind, message=str(error) or type(error).__name__, stale=stale, bad_call=bad_call)
 
 
 def _is_ours(error: BaseException | None) -> bool:

@@ -34,6 +34,7 @@ from engine.config._schema import REHEARSAL as REHEARSAL
 from engine.config._schema import SEARCH_ENGINES as SEARCH_ENGINES
 from engine.config._schema import Chain as Chain
 from engine.config._schema import Config as Config
+from engine.config._schema import Duplicates as Duplicates
 from engine.config._schema import LocalAnswers as LocalAnswers
 from engine.config._schema import Route as Route
 from engine.config._schema import SearchEngine as SearchEngine
@@ -42,3 +43,4 @@ from engine.config._schema import WebTools as WebTools
 from engine.config._schema import check_exposure as check_exposure
 from engine.config._thread import ThreadSettings as ThreadSettings
 from engine.config._thread import Trigger as Trigger
+from engine.config._values import policy_of as policy_of

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import attrs
 
 from engine.config._accent import Accent, ResponsesAccent
-from engine.config._provider import Auth, Model, Wire
+from engine.config._provider import CACHE_S, Auth, Model, Wire
 from engine.config._schema import REHEARSAL
 from policies import Scope, Unlimited
 
@@ -78,6 +78,7 @@ class Listing:
     models: Mapping[str, Model] = MappingProxyType({})
     open_lists: bool = False
     text_calls: bool = True
+    cache_s: float = CACHE_S
     drop: frozenset[str] = frozenset()
     quirks: frozenset[str] = frozenset()
     counts_tokens: bool | None = None

@@ -13,7 +13,7 @@ import attrs
 
 from engine.config._problems import Path
 from engine.config._provider import Auth, Wire
-from engine.config._schema import SearchEngine, Server, WebTools
+from engine.config._schema import Duplicates, SearchEngine, Server, WebTools
 from engine.config._thread import ThreadSettings
 from policies import Breaker, Candidate, Policy, Scope
 
@@ -72,6 +72,7 @@ class ServerTable:
     body_s: Seconds = Seconds(_SERVER.body_s)
     drain_s: Pause = Pause(_SERVER.drain_s)
     write_s: Seconds = Seconds(_SERVER.write_s)
+    duplicates: Duplicates = _SERVER.duplicates
 
 
 @attrs.frozen(kw_only=True)
@@ -146,6 +147,7 @@ class ProviderTable:
     headers: dict[HeaderName, HeaderValue] = attrs.field(factory=dict)
     open_lists: bool | None = None
     text_calls: bool | None = None
+    cache_s: Seconds | None = None
     like: Text | None = None
     public_key: bool = True
     proxy: ProxyUrl | None = None

@@ -26,21 +26,25 @@ from engine.config._structure import Reader
 from engine.config._toml import Lines, parse
 from engine.config._web import local_answers, web_tools
 from policies import (
+    NAMES,
     Candidate,
     Hedge,
-    InOrder,
     LeastLoaded,
     Policy,
     PolicyError,
     Sequence,
     SilentSkip,
+    Sticky,
     UnlimitedScope,
+    arguments,
     effective,
+    matches,
+    renamed,
 )
 
 #: What a chain does that does not say what to do, and what the built-in one does.
 DEFAULT_POLICIES: tuple[Policy, ...] = (SilentSkip(), LeastLoaded(), Sequence())
-AUTO_POLICIES: tuple[Policy, ...] = (SilentSkip(), LeastLoaded(), Hedge())
+AUTO_POLICIES: tuple[Policy, ...] = (SilentSkip(), Sticky(), LeastLoaded(), Hedge())
 
 _NOBODY: Mapping[str, str | None] = MappingProxyType({})
 
@@ -147,6 +151,7 @@ class _Resolver:
             body_s=table.body_s,
             drain_s=table.drain_s,
             write_s=table.write_s,
+            duplicates=table.duplicates,
         )
         exposed = check_exposure(server)
         if exposed and ("server", "insecure") not in self.file.broken:
@@ -189,16 +194,34 @@ class _Resolver:
         if isinstance(policy, UnlimitedScope):
             ids = (self._known(name, (*path, "for", i)) for i, name in enumerate(policy.for_))
             return attrs.evolve(policy, for_=tuple(ids))
-        if isinstance(policy, InOrder):
-            groups = tuple(tuple(map(self._canonical, group)) for group in policy.priority)
-            names = {name for c in candidates for name in (c.name, c.provider)}
-            for rank, group in enumerate(groups):
-                for i, name in enumerate(group):
-                    if name not in names:
-                        text = f"'{quotable(name)}' is nobody in this chain{nearest(name, names)}"
-                        self.findings.error((*path, "priority", rank, i), text)
-            return attrs.evolve(policy, priority=groups)
+        for argument, field in arguments(type(policy)).items():
+            if NAMES not in field.metadata:
+                continue
+            providers = field.metadata[NAMES] == "providers"
+
+            def checked(name: str, place: Path, argument: str = argument, providers: bool = providers) -> str:
+                return self._in_chain(name, (*path, argument, *place), candidates, providers=providers)
+
+            value = renamed(getattr(policy, field.name), checked)
+            policy = attrs.evolve(policy, **{field.alias or field.name: value})
         return policy
+
+    def _in_chain(self, name: str, path: Path, candidates: list[Candidate], *, providers: bool) -> str:
+        """A name in a policy with the provider under its id, after saying so where it means nobody of the chain."""
+        name = self._canonical(name)
+        asks_any = (c for c in candidates if c.model == "*")
+        if providers:
+            known = {c.provider for c in candidates}
+            meant = name in known
+        else:
+            known = {known for c in candidates for known in (c.name, c.provider)}
+            meant = any(matches(name, c) for c in candidates) or any(
+                name.startswith(f"{c.provider}/") for c in asks_any
+            )
+        if not meant:
+            whom = "no provider of" if providers else "nobody in"
+            self.findings.error(path, f"'{quotable(name)}' is {whom} this chain{nearest(name, sorted(known))}")
+        return name
 
     def _canonical(self, name: str) -> str:
         """A candidate's or a provider's name, with the provider under its id."""

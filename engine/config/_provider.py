@@ -70,6 +70,10 @@ class Timeouts:
 DEFAULT_TIMEOUTS = Timeouts(connect_s=8.0, write_s=10.0)
 
 
+#: Five minutes from the last use is what Anthropic states, and about what others do where they state nothing.
+CACHE_S = 300.0
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """What a configuration may say of a provider as a whole, and of one of its models instead."""
@@ -132,6 +136,8 @@ class Provider:
     unusable_because: str = ""
     models: Mapping[str, Model] = MappingProxyType({})
     default_model: str | None = None
+    #: How long the host keeps in its cache what it has read of a prompt, in seconds from when it was last asked for.
+    cache_s: float = CACHE_S
     #: The real Anthropic API, or a host that wants all of Claude Code's fields: headers and body go out as open lists.
     open_lists: bool = True
     #: Whether calls that a model writes into its text are taken for calls.
@@ -202,6 +208,14 @@ class Provider:
         """The catalogue's row, or one that knows nothing: a model without a row is sent as written."""
         known = self.models.get(id)
         return known if known is not None else Model(id=id, capabilities=Capabilities(context=self.settings.num_ctx))
+
+    def free(self, model: str) -> bool:
+        """Whether nobody is paid for this model: it says so, or no key is sent and no price is set.
+
+        A client's own credential that is passed on may well cost its owner something.
+        """
+        known = self.model(model)
+        return known.free or (known.price is None and (self.local or (self.keyless and self.auth == "none")))
 
     def whole(self, model: str) -> str:
         """The host's own id of a model that is named without its vendor; any other name as it is."""

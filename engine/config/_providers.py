@@ -143,6 +143,7 @@ class _One:
             default_model=row.default,
             open_lists=row.open_lists if table.open_lists is None else table.open_lists,
             text_calls=row.text_calls if table.text_calls is None else table.text_calls,
+            cache_s=row.cache_s if table.cache_s is None else table.cache_s,
             drop=row.drop if native else frozenset(),
             quirks=self._quirks(wire),
             counts_tokens=row.counts_tokens if native else None,

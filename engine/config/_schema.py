@@ -20,6 +20,8 @@ from policies import Candidate, Policy
 
 #: Where a web search can be made.
 SearchEngine = Literal["duckduckgo", "searxng", "brave", "tavily"]
+#: Which identical requests share one turn: none, those that asked for no stream, streams as well.
+Duplicates = Literal["off", "whole", "all"]
 #: What each needs: the usual variable of its key, and its own address; None where there is none.
 SEARCH_ENGINES: Mapping[SearchEngine, tuple[str | None, str | None]] = MappingProxyType(
     {
@@ -91,6 +93,8 @@ class Server:
     drain_s: float = 20.0
     #: A client that takes no byte for this long is dropped.
     write_s: float = 30.0
+    #: Whether identical requests under way share one turn.
+    duplicates: Duplicates = "off"
 
 
 def check_exposure(server: Server) -> str | None:

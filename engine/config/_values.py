@@ -22,7 +22,7 @@ from engine.config._bad import reasons as reasons
 from engine.config._bad import unknown_key as unknown_key
 from engine.config._base_url import is_filling, is_proxy
 from engine.config._problems import Path, either, found, looks_secret, nearest
-from policies import SCOPES, Breaker, Policy, Scope, Unlimited, arguments, policy_class
+from policies import SCOPES, Breaker, Policy, Scope, Unlimited, Weights, arguments, policy_class
 
 DAY_S = 86_400
 
@@ -342,6 +342,11 @@ def converter() -> Converter:
             raise Bad.expected("a number of requests a day or a table with requests and per_s", value)
         return build(made, shape.KeyLimitTable, _fields(shape.KeyLimitTable), given)
 
+    def weights(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise Bad.expected("a table of names and numbers, such as { zen = 3 }", value)
+        return Weights.of(mapped(value, dict[str, float]))
+
     def policy(value: Any, _: Any) -> Any:
         return read_policy(made, value)
 
@@ -357,6 +362,7 @@ def converter() -> Converter:
     made.register_structure_hook_func(lambda t: t in (shape.BreakerSetting, shape.BreakerSetting | None), breaker)
     made.register_structure_hook_func(lambda t: t in (shape.KeyLimitTable, shape.KeyLimitTable | None), key_limit)
     made.register_structure_hook_func(lambda t: t is Policy, policy)
+    made.register_structure_hook_func(lambda t: t is Weights, weights)
     return made
 
 
@@ -377,3 +383,8 @@ def read_policy(converter: Converter, value: Any) -> Policy:
         raise Bad(*reasons(error)) from error
     made: Policy = build(converter, cls, fields, {k: v for k, v in table.items() if k != "kind"})
     return made
+
+
+def policy_of(value: Any) -> Policy:
+    """A policy from its TOML value, outside a file. Raises Bad."""
+    return read_policy(converter(), value)

@@ -11,7 +11,10 @@ from typing import Any
 
 import attrs
 
+from engine._bill import NO_TOTALS, Totals
 from engine._events import (
+    AffinityBroken,
+    AffinityChanged,
     AnsweredLocally,
     AttemptEnded,
     AttemptStarted,
@@ -24,10 +27,12 @@ from engine._events import (
     PlanMade,
     RequestAccepted,
     RequestFinished,
+    RequestShared,
     TryEnded,
     TryStarted,
 )
 from engine._stream import JSON
+from engine.observers._verdicts import verdicts
 from policies import Facts, Plan, Skip, View
 
 #: Requests kept. One with its plan and view takes a few kilobytes.
@@ -42,6 +47,7 @@ class Record:
     planned: PlanMade | None = None
     local: AnsweredLocally | None = None
     finished: RequestFinished | None = None
+    shared: RequestShared | None = None
     events: list[EngineEvent] = attrs.field(factory=list)
 
 
@@ -63,6 +69,8 @@ class Recent:
                     record.planned = event
                 elif isinstance(event, AnsweredLocally):
                     record.local = event
+                elif isinstance(event, RequestShared):
+                    record.shared = event
                 elif isinstance(event, RequestFinished):
                     record.finished = event
                 else:
@@ -81,13 +89,15 @@ class Recent:
         told["own_policies"] = list(record.accepted.policies)
         if record.local is not None:
             told["local_answer"] = record.local.probe
+        if record.shared is not None:
+            told["shares_answer_of"] = record.shared.leader
         if record.planned is not None:
-            told["plan"] = _plan(record.planned.plan)
-            told["view"] = _view(record.planned.view)
+            told |= decided(record.planned)
         told["skipped_at_launch"] = [_skip(e.skip) for e in record.events if isinstance(e, CandidateSkipped)]
         denied = [e for e in record.events if isinstance(e, HedgeDenied)]
         told["hedges_denied"] = [{"candidate": str(e.candidate), "reason": e.reason} for e in denied]
         told["attempts"] = _attempts(record)
+        told["affinity"] = _affinity(record)
         told["learned"] = [_lesson(e) for e in record.events if isinstance(e, LessonLearned)]
         return told
 
@@ -112,7 +122,21 @@ def _summary(record: Record) -> JSON:
         "elapsed_s": _rounded(finished.elapsed_s) if finished else None,
         "status": finished.status if finished else None,
         "detail": finished.detail if finished else "",
+        "spent": _spent(record).told(),
     }
+
+
+def _spent(record: Record) -> Totals:
+    """The request's totals; of one that is still running, what its ended attempts come to."""
+    if record.finished is not None:
+        return record.finished.totals
+    ended = (e for e in record.events if isinstance(e, AttemptEnded))
+    return sum((Totals.of(e.bill, chosen=e.committed) for e in ended), NO_TOTALS)
+
+
+def decided(made: PlanMade) -> JSON:
+    """A plan, the view it was decided on, and what each policy said of each candidate."""
+    return {"plan": _plan(made.plan), "view": _view(made.view), **verdicts(made)}
 
 
 def _plan(plan: Plan) -> JSON:
@@ -147,6 +171,27 @@ def _skip(skip: Skip) -> JSON:
     }
 
 
+def _affinity(record: Record) -> JSON:
+    """Where the conversation is at home, what it cost or saved that the turn was answered elsewhere, and where it moved."""
+    told: JSON = {"home": (record.planned.view.affinity or None) if record.planned else None}
+    for event in record.events:
+        match event:
+            case AffinityBroken():
+                told["broken"] = {
+                    "instead": event.instead,
+                    "reason": event.reason,
+                    "wait_here_s": _rounded(event.wait_here_s),
+                    "wait_there_s": _rounded(event.wait_there_s),
+                    "warm_tokens_lost": event.warm_tokens_lost,
+                    "usd": round(event.usd, 6),
+                    "price_s": _rounded(event.price_s),
+                    "saved_s": _rounded(event.saved_s),
+                }
+            case AffinityChanged():
+                told["moved_to"] = {"candidate": event.after, "reason": event.reason}
+    return told
+
+
 def _lesson(lesson: LessonLearned) -> JSON:
     known = {"max_tokens": lesson.cap, "window": lesson.window, "without": sorted(lesson.without)}
     return {"candidate": str(lesson.candidate), **{name: value for name, value in known.items() if value}}
@@ -162,7 +207,14 @@ def _view(view: View) -> JSON:
         }
         for name, known in view.facts.items()
     }
-    return {"need": attrs.asdict(view.need), "candidates": facts, "seed": view.seed, "config": view.config_digest}
+    affinity = {"affinity": view.affinity} if view.affinity else {}
+    return {
+        "need": attrs.asdict(view.need),
+        "candidates": facts,
+        "seed": view.seed,
+        "config": view.config_digest,
+        **affinity,
+    }
 
 
 _USUAL = Facts()
@@ -210,6 +262,7 @@ def _attempts(record: Record) -> list[JSON]:
                     "counts_against_health": event.counts,
                     "by": event.by,
                     "usage": attrs.asdict(event.usage),
+                    "bill": event.bill.told(),
                 }
     return list(rows.values())
 

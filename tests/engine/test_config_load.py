@@ -17,6 +17,7 @@ from policies import (
     Price,
     Sequence,
     SilentSkip,
+    Sticky,
     Unlimited,
     UnlimitedScope,
     Window,
@@ -425,7 +426,7 @@ class TestAuto:
 
     def test_is_hedged(self) -> None:
         """Nobody is asked twice as much as needed, and nobody is waited for in vain."""
-        assert config().chains["auto"].policies == (SilentSkip(), LeastLoaded(), Hedge())
+        assert config().chains["auto"].policies == (SilentSkip(), Sticky(), LeastLoaded(), Hedge())
 
     def test_an_unset_variable_is_named_by_its_candidate(self) -> None:
         """The chain holds whoever was meant, and the provider says what is missing."""

@@ -1,29 +1,34 @@
-"""Quantiles of time to first content, with losers as what they are: answers that would have taken longer."""
+"""Time to first content per candidate and prompt size: which events are samples, and what a young size class borrows."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine._latency import HALF_LIFE_S, Histogram, LatencyBook, size_class
-from policies import QUANTILES, Need
-from tests.engine.said import A, B, content, failed, lost, told, won
+from engine._histogram import HALF_LIFE_S
+from engine._latency import LatencyBook, size_class
+from policies import COLD_SAMPLES, FailureKind, Latency, Need
+from tests.engine.said import A, B, abandoned, content, failed, lost, told, won
 
-EIGHTH = 1.125
+#: A prompt of each size class, in tokens.
+SIZES = (100, 5_000, 20_000, 99_000)
 
 times = st.floats(0.001, 900)
 
 
-def histogram(answered: list[float], censored: list[float] = [], at: float = 0.0) -> Histogram:  # noqa: B006
-    made = Histogram()
-    for elapsed_s in answered:
-        made.add(elapsed_s, at)
-    for elapsed_s in censored:
-        made.add(elapsed_s, at, censored=True)
-    return made
+def known(book: LatencyBook, tokens: int = 100, at: float = 0.0) -> Latency:
+    found = book.latency(A.name, tokens, at)
+    assert found is not None
+    return found
+
+
+def taught(*classes: tuple[int, float], samples: int = COLD_SAMPLES + 5) -> LatencyBook:
+    """A book that has enough of some sizes: tokens, and how long all of them took."""
+    book = LatencyBook()
+    for tokens, elapsed_s in classes:
+        told(book.fold, *[content(0, elapsed_s, need=Need(input_tokens=tokens))] * samples)
+    return book
 
 
 @pytest.mark.parametrize(
@@ -34,103 +39,86 @@ def test_prompts_are_compared_with_prompts_of_their_size(tokens: int, number: in
     assert size_class(tokens) == number
 
 
-@given(st.lists(st.floats(0.01, 700), min_size=1, max_size=60))
-def test_quantiles_of_known_answers_are_right_within_a_bucket(answers: list[float]) -> None:
-    """Never too short, and at most an eighth too long."""
-    ordered = sorted(answers)
-    for percent, found in zip(QUANTILES, histogram(answers).quantiles(), strict=True):
-        exact = ordered[max(0, math.ceil(percent / 100 * len(ordered) - 1e-6) - 1)]
-        assert exact * (1 - 1e-9) <= found <= exact * EIGHTH * (1 + 1e-9)
+def test_a_candidate_nobody_asked_is_unknown() -> None:
+    """So that a hedge falls back on its cold start."""
+    assert LatencyBook().latency(A.name, 100, 0.0) is None
+    assert taught((100, 1.0)).latency(B.name, 100, 0.0) is None
 
 
-def test_what_is_out_of_range_goes_to_the_ends() -> None:
-    """Ten milliseconds and twelve minutes are as far as it matters."""
-    assert histogram([0.0, 0.001]).quantiles() == (0.01,) * 6
-    assert histogram([5_000.0]).quantiles() == pytest.approx((0.01 * EIGHTH**95,) * 6)
+def test_first_content_is_a_sample_and_losers_are_censored_ones() -> None:
+    """A loser that had shown content has been counted by it."""
+    book = LatencyBook()
+    told(book.fold, content(0, 1.0), lost(0, 1.0, first_content_s=0.5), failed(0), won(0))
+    assert (known(book).samples, known(book).quantile(50)) == pytest.approx((1, 1.0), rel=0.1)
+    told(book.fold, lost(0, 20.0))
+    assert known(book).quantile(99) == pytest.approx(20.0, rel=0.1)
 
 
-@given(st.lists(times, max_size=20), st.lists(times, max_size=10), times)
-def test_a_loser_never_makes_a_candidate_look_faster(answers: list[float], losers: list[float], one: float) -> None:
-    """Whatever is known already, one more loser lowers no quantile."""
-    before, after = histogram(answers, losers), histogram(answers, [*losers, one])
-    assert all(a >= b for a, b in zip(after.quantiles(), before.quantiles(), strict=True))
+@pytest.mark.parametrize(
+    ("ended", "counts"),
+    [
+        (lost(0, 0.5), True),
+        (abandoned(), True),
+        (failed(kind=FailureKind.FIRST_CONTENT_TIMEOUT), True),
+        (failed(kind=FailureKind.SERVER), False),
+        (failed(kind=FailureKind.IDLE_TIMEOUT, first_content_s=0.1), False),
+        (failed(kind=FailureKind.CONNECT_TIMEOUT), False),
+    ],
+)
+def test_what_was_given_up_for_taking_long_would_have_taken_longer(ended: object, counts: bool) -> None:
+    """A loser, a client that left, a limit that was reached; another failure says nothing of how long an answer takes."""
+    book = LatencyBook()
+    told(book.fold, *[content(0, 0.1)] * 5, ended)  # type: ignore[arg-type]
+    assert known(book).samples == 5
+    assert (known(book).quantile(99) > 0.2) is counts
 
 
-def test_a_loser_makes_it_look_slower_where_it_should() -> None:
-    """Dropping it would keep the median at one second; Kaplan and Meier put it at nine."""
-    answers = [1.0] * 5 + [9.0] * 5
-    assert histogram(answers).quantiles()[0] == pytest.approx(1.0, rel=0.13)
-    told_apart = histogram(answers, [2.0] * 4).quantiles()
-    assert told_apart[0] == pytest.approx(9.0, rel=0.13)
+class TestSizes:
+    """One histogram each, and neighbours for who has none."""
+
+    def test_an_old_class_goes_by_itself(self) -> None:
+        """With enough samples nobody else is asked."""
+        book = taught((100, 1.0), (5_000, 2.0), (20_000, 3.0))
+        assert known(book, 5_000).quantile(50) == pytest.approx(2.0, rel=0.1)
+        assert (known(book, 5_000).smaller, known(book, 5_000).larger) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("tokens", "smaller", "larger"),
+        [(100, None, 2.0), (5_000, None, 2.0), (20_000, None, None), (99_000, 2.0, None)],
+    )
+    def test_a_young_one_says_what_its_nearest_neighbours_know(
+        self, tokens: int, smaller: float | None, larger: float | None
+    ) -> None:
+        """Below and above, as far as there is somebody with enough."""
+        book = taught((20_000, 2.0))
+        found = known(book, tokens)
+        assert found.smaller == (None if smaller is None else pytest.approx((smaller,) * 6, rel=0.1))
+        assert found.larger == (None if larger is None else pytest.approx((larger,) * 6, rel=0.1))
+
+    def test_few_samples_are_told_with_the_neighbours(self) -> None:
+        """They are shown, and the policy knows that they are few."""
+        book = taught((100, 1.0), (99_000, 9.0))
+        told(book.fold, *[content(0, 4.0, need=Need(input_tokens=5_000))] * 3)
+        found = known(book, 5_000)
+        assert (found.samples, found.quantile(50)) == pytest.approx((3, 4.0), rel=0.1)
+        assert found.smaller == pytest.approx((1.0,) * 6, rel=0.1)
+        assert found.larger == pytest.approx((9.0,) * 6, rel=0.1)
+
+    def test_the_next_morning_a_class_is_young_again(self) -> None:
+        """What was learned yesterday says little of today."""
+        book = taught((100, 1.0), samples=300)
+        assert known(book, at=HALF_LIFE_S).samples > COLD_SAMPLES
+        assert known(book, at=10 * HALF_LIFE_S).samples < COLD_SAMPLES
 
 
-def test_a_loser_is_not_taken_for_never() -> None:
-    """Counted as infinite it would push the high quantiles beyond anything that was seen."""
-    assert histogram([1.0] * 10, [0.5] * 10).quantiles() == histogram([1.0] * 10).quantiles()
-    assert max(histogram([1.0], [30.0] * 50).quantiles()) == pytest.approx(30.0, rel=0.13)
-
-
-def test_quantiles_by_hand() -> None:
-    """Thirteen at risk: four answer at 1 s, five are lost at 2 s, of the four left two answer at 4 s and two at 8 s."""
-    # Survival is 9/13 = 0.69 after 1 s, times 2/4 = 0.35 after 4 s, times 0 after 8 s.
-    found = histogram([1.0] * 4 + [4.0] * 2 + [8.0] * 2, [2.0] * 5).quantiles()
-    assert found[:2] == pytest.approx((4.0, 8.0), rel=0.13)
-    assert histogram([1.0] * 6 + [4.0] * 4).quantiles()[:2] == pytest.approx((1.0, 4.0), rel=0.13)
-
-
-def test_old_days_fade() -> None:
-    """After a half-life an answer weighs half, so the new ones have the majority."""
-    made = histogram([10.0] * 10)
-    for _ in range(6):
-        made.add(1.0, HALF_LIFE_S)
-    assert made.quantiles()[0] == pytest.approx(1.0, rel=0.13)
-    assert sum(made.answered) == pytest.approx(11.0)
-    assert made.samples == 16
-
-
-def test_fading_alone_changes_no_quantile() -> None:
-    """All counts fade alike."""
-    fresh, old = histogram([1.0, 2.0, 3.0], [2.5]), histogram([1.0, 2.0, 3.0], [2.5])
-    old._fade(5 * HALF_LIFE_S)
-    assert old.quantiles() == fresh.quantiles()
-
-
-class TestBook:
-    """Which events are samples."""
-
-    def test_a_candidate_nobody_asked_is_unknown(self) -> None:
-        """So that a hedge falls back on its cold start."""
-        assert LatencyBook().latency(A.name, 100) is None
-
-    def test_first_content_is_a_sample_and_losers_are_censored_ones(self) -> None:
-        """A loser that had shown content has been counted by it."""
-        book = LatencyBook()
-        told(book.fold, content(0, 1.0), lost(0, 1.0, first_content_s=0.5), failed(0), won(0))
-        known = book.latency(A.name, 100)
-        assert known is not None
-        assert (known.samples, known.quantile(50)) == pytest.approx((1, 1.0), rel=0.13)
-        told(book.fold, lost(0, 20.0))
-        known = book.latency(A.name, 100)
-        assert known is not None
-        assert (known.samples, known.quantile(99)) == pytest.approx((1, 20.0), rel=0.13)
-
-    def test_candidates_and_sizes_are_apart(self) -> None:
-        """One row each."""
-        book = LatencyBook()
-        told(book.fold, content(0, 1.0, A), content(0, 50.0, A, need=Need(input_tokens=20_000)))
-        assert [book.latency(A.name, tokens) is None for tokens in (100, 5_000, 20_000, 99_000)] == [
-            False, True, False, True,
-        ]  # fmt: skip
-        assert book.latency(B.name, 100) is None
-
-    @given(st.lists(st.tuples(st.floats(0, 1000), times, st.booleans()), max_size=30))
-    def test_a_recorded_log_folds_to_the_same_quantiles(self, log: list[tuple[float, float, bool]]) -> None:
-        """Twice the same facts, twice the same book."""
-        at, events = 0.0, []
-        for after_s, elapsed_s, answered in log:
-            at += after_s
-            events.append(content(at, elapsed_s) if answered else lost(at, elapsed_s))
-        books = LatencyBook(), LatencyBook()
-        for book in books:
-            told(book.fold, *events)
-        assert books[0].latency(A.name, 100) == books[1].latency(A.name, 100)
+@given(st.lists(st.tuples(st.floats(0, 1000), times, st.booleans()), max_size=30))
+def test_a_recorded_log_folds_to_the_same_quantiles(log: list[tuple[float, float, bool]]) -> None:
+    """Twice the same facts, twice the same book."""
+    at, events = 0.0, []
+    for after_s, elapsed_s, answered in log:
+        at += after_s
+        events.append(content(at, elapsed_s) if answered else lost(at, elapsed_s))
+    books = LatencyBook(), LatencyBook()
+    for book in books:
+        told(book.fold, *events)
+    assert books[0].latency(A.name, 100, at) == books[1].latency(A.name, 100, at)

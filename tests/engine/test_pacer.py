@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine._pacer import SHORTEST_WAIT_S, Launch, Over, Pacer, Pause, Wait
+from engine._pacer import SHORTEST_WAIT_S, Deny, Launch, Over, Pacer, Pause, Wait
 from policies import Candidate, Charge, Limits, Next, Plan, Skip, Step
 
 A, B, C, D = (Candidate.parse(f"{id}/m") for id in "abcd")
@@ -37,6 +37,15 @@ def start(it: Pacer, attempt: int, now: float) -> Launch:
     assert isinstance(launch, Launch)
     it.started(attempt, launch.step, now)
     return launch
+
+
+def denied_at(it: Pacer, now: float) -> tuple[Candidate, str]:
+    """Do as the pacer says, which must be to deny one a hedge: who, and why."""
+    move = it.decide(now)
+    assert isinstance(move, Deny)
+    assert move.anybody
+    it.denied(move.step)
+    return move.step.candidate, move.reason
 
 
 def fails(it: Pacer, attempt: int, verdict: Next = Next.NEXT) -> None:
@@ -155,6 +164,47 @@ def test_a_denied_hedge_starts_after_a_failure_only() -> None:
     assert it.decide(110.0) == Launch(it.plan.steps[1])
 
 
+def test_who_may_not_be_a_hedge_is_told_of_once_and_passed_over() -> None:
+    """When its turn comes and not before; the next takes its place, and after a failure it is asked as ever."""
+    costs = attrs.evolve(hedged(B)[0], charge=Charge.NEVER, denied="it costs money")
+    it = pacer((*hedged(A), costs, *hedged(C)), max_in_flight=3)
+    start(it, 1, 100.0)
+    assert it.decide(103.9) == Pause(104.0)
+    assert denied_at(it, 104.0) == (B, "it costs money")
+    assert start(it, 2, 104.0).step.candidate == C
+    assert it.decide(1e9) == Pause(math.inf)
+    fails(it, 1)
+    assert it.decide(110.0) == Launch(costs, beside=True)
+
+
+def test_who_has_nothing_against_it_and_is_never_a_hedge_is_not_told_of() -> None:
+    """A sequence denies nothing."""
+    it = pacer((*hedged(A), *steps(B)))
+    start(it, 1, 100.0)
+    assert it.decide(104.0) == Pause(math.inf)
+
+
+def test_a_step_may_be_against_all_hedges_beside_it() -> None:
+    """Once its patience is over this is told, once; and its failure is a failure."""
+    it = pacer((attrs.evolve(hedged(A)[0], denies="warm"), *hedged(B, C)), max_in_flight=3)
+    start(it, 1, 100.0)
+    assert it.decide(104.0) == Deny(it.plan.steps[1], "warm", anybody=False)
+    it.denied()
+    assert it.decide(1e9) == Pause(math.inf)
+    fails(it, 1)
+    start(it, 2, 110.0)
+    assert it.decide(114.0) == Launch(it.plan.steps[2], beside=True, charged=True)
+
+
+def test_a_plan_whose_steps_all_cost_money_may_hedge_to_a_free_one_that_was_busy() -> None:
+    """What it charges is a hedge's, though none of its steps may be one."""
+    costs = attrs.evolve(hedged(A)[0], charge=Charge.NEVER, denied="it costs money")
+    it = pacer((costs,), Skip(candidate=B, by="x", reason="busy", wait_s=1.0))
+    start(it, 1, 100.0)
+    launch = start(it, 2, 104.0)
+    assert (launch.step.candidate, launch.charged) == (B, True)
+
+
 def test_the_clients_fault_stops_everything() -> None:
     """What runs goes on; nobody else is asked, not even who was merely busy."""
     it = pacer(hedged(A, B, C), Skip(candidate=D, by="x", reason="busy", wait_s=1.0))
@@ -261,8 +311,8 @@ def test_a_parked_step_does_not_go_before_a_pending_one() -> None:
 
 def test_a_failure_is_owed_a_parked_step_too() -> None:
     """Uncharged, whatever its charge, as soon as it is ready."""
-    it = pacer(steps(A, B, patience_s=0.0, charge=Charge.FREE), Skip(candidate=C, by="x", reason="busy", wait_s=7.0))
-    it.only_after_failures(lambda candidate: candidate == C)
+    busy = Skip(candidate=C, by="x", reason="busy", wait_s=7.0, denied="it costs money")
+    it = pacer(steps(A, B, patience_s=0.0, charge=Charge.FREE), busy)
     start(it, 1, 100.0)
     start(it, 2, 100.0)
     fails(it, 1)
@@ -272,11 +322,12 @@ def test_a_failure_is_owed_a_parked_step_too() -> None:
 
 
 def test_a_parked_step_that_may_not_hedge_leaves_the_place_to_one_that_may() -> None:
-    """Who costs money waits for a failure, sooner ready or not."""
-    skips = (Skip(candidate=c, by="x", reason="busy", wait_s=s) for c, s in ((B, 1.0), (C, 2.0)))
+    """Who costs money waits for a failure, sooner ready or not; it is told of once."""
+    denied = {B: "it costs money", C: ""}
+    skips = (Skip(candidate=c, by="x", reason="busy", wait_s=s, denied=denied[c]) for c, s in ((B, 1.0), (C, 2.0)))
     it = pacer(hedged(A), *skips)
-    it.only_after_failures(lambda candidate: candidate == B)
     start(it, 1, 100.0)
+    assert denied_at(it, 104.0) == (B, "it costs money")
     assert start(it, 2, 104.0).step.candidate == C
 
 
@@ -392,6 +443,8 @@ class _World:
                 self.it.started(attempt, step, self.now)
                 self.launched.append(step.candidate)
                 self.running.append(attempt)
+            case Deny(step=step, anybody=anybody):
+                self.it.denied(step if anybody else None)
             case Pause(until) if self.running and (until == math.inf or choice % 2):
                 failed = self.running.pop(choice % len(self.running))
                 self.it.failed(failed, Next.NEXT, lambda step: True)
@@ -405,7 +458,8 @@ class _World:
 
 @given(
     st.lists(st.builds(Step, candidate=st.sampled_from([A, B, C, D]), patience_s=st.sampled_from([None, 0.0, 1.0]),
-                       charge=st.sampled_from(Charge), not_before_s=st.sampled_from([0.0, 0.0, 2.0])),
+                       charge=st.sampled_from(Charge), not_before_s=st.sampled_from([0.0, 0.0, 2.0]),
+                       denied=st.sampled_from(["", "", "costs"]), denies=st.sampled_from(["", "", "warm"])),
              max_size=4, unique_by=lambda step: step.candidate),
     st.integers(1, 5), st.integers(1, 3), st.lists(st.integers(0, 11), min_size=1, max_size=40),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import orjson
 
+from engine._bill import Bill, Totals
 from engine._events import CandidateSkipped, Committed, HedgeDenied, PlanMade, RequestFinished, TryEnded, TryStarted
 from engine._failure import Failure
 from engine._stream import Usage
@@ -37,6 +38,8 @@ VIEW = View(
     seed=7,
     config_digest="d1",
 )
+BILL = Bill(rule="reported", input=9, output=5, nano_usd=2_000_000_000)
+TOTALS = Totals.of(BILL, chosen=True)
 PLAN = compose((SilentSkip(), Hedge()), (A, B, C), VIEW)
 
 
@@ -50,7 +53,7 @@ def lived() -> Recent:
     recent = Recent()
     for event in [
         accepted(10.0, request_id="req_1", session="s", agent="a"),
-        PlanMade(at=10.0, request_id="req_1", chain="c", plan=PLAN, view=VIEW),
+        PlanMade(at=10.0, request_id="req_1", chain="c", plan=PLAN, view=VIEW, policies=(SilentSkip(), Hedge())),
         of(started(10.0, A)),
         TryStarted(at=10.0, request_id="req_1", attempt=1, candidate=A, number=1, key="A_KEY"),
         TryEnded(
@@ -67,9 +70,16 @@ def lived() -> Recent:
         Committed(at=14.25, request_id="req_1", attempt=2, candidate=B, losers=(1,)),
         of(lost(14.25, 4.25, A), by="b/m"),
         TryEnded(at=20.0, request_id="req_1", attempt=2, candidate=B, number=1, via="websocket"),
-        of(won(20.0, B), attempt=2, usage=Usage(input=9, output=5, reported=True)),
+        of(won(20.0, B), attempt=2, usage=Usage(input=9, output=5, reported=True), bill=BILL),
         RequestFinished(
-            at=20.0, request_id="req_1", outcome="answered", candidate=B, attempts=2, elapsed_s=10.0, status=200
+            at=20.0,
+            request_id="req_1",
+            outcome="answered",
+            candidate=B,
+            attempts=2,
+            elapsed_s=10.0,
+            status=200,
+            totals=TOTALS,
         ),
     ]:
         recent.fold(event)
@@ -95,6 +105,7 @@ def test_a_request_in_one_line() -> None:
             "elapsed_s": 10.0,
             "status": 200,
             "detail": "",
+            "spent": TOTALS.told(),
         }
     ]
 
@@ -158,11 +169,24 @@ def test_attempts_are_told_with_their_times_and_ends() -> None:
         "counts_against_health": False,
         "by": "",
         "usage": {"input": 9, "output": 5, "cache_read": 0, "cache_write": 0, "reported": True},
+        "bill": BILL.told(),
     }
     assert told()["skipped_at_launch"] == [
         {"candidate": "b/m", "by": "scope", "reason": "rate limited", "kind": "soft", "wait_s": 1.0}
     ]
     assert told()["hedges_denied"] == [{"candidate": "b/m", "reason": "budget spent"}]
+
+
+def test_what_a_request_has_spent_is_told_in_dollars() -> None:
+    """The total, what is estimated and wasted of it, and each attempt's bill; while it runs, of the attempts that ended."""
+    spent = told()["spent"]
+    assert (spent["input"], spent["output"], spent["usd"], spent["usd_wasted"]) == (9, 5, 2.0, 0.0)
+    assert told()["attempts"][1]["bill"]["usd"] == 2.0
+    recent = Recent()
+    for event in (accepted(0.0, request_id="req_1"), of(lost(1.0, 1.0), bill=attrs.evolve(BILL, nano_usd=None))):
+        recent.fold(event)
+    (line,) = recent.summaries()
+    assert (line["spent"]["wasted"], line["spent"]["usd"], line["spent"]["attempts_unpriced"]) == (14, None, 1)
 
 
 def test_it_is_plain_data() -> None:

@@ -222,7 +222,11 @@ class TestLastResort:
         lines: list[Access] = []
         bus.add(stated.append)
         router: Any = broken
-        return Front(config=lambda: config, router=router, bus=bus, people=broken, log=lines.append), stated, lines
+        return (
+            Front(config=lambda: config, router=router, turns=router, bus=bus, people=broken, log=lines.append),
+            stated,
+            lines,
+        )
 
     @pytest.mark.parametrize(("method", "target"), [("POST", MESSAGES), ("GET", "/providers")])
     async def test_is_a_500_without_a_word_of_the_cause(self, method: str, target: str) -> None:

@@ -1,0 +1,1 @@
+"""What hedging does to the tail, on real sockets: see `bench/tail/__main__.py`."""
