@@ -104,13 +104,14 @@ class Race:
     _asked: Request = attrs.field(init=False)  # as the client asked it
     _seen: Seen | None = None  # what is being gone on from
     _part: int = 0
+    _needed: bool = attrs.field(init=False)  # the body of the request; one for JSON is until the end
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _wake: trio.Event = attrs.field(factory=trio.Event)
     _nursery: trio.Nursery | None = None
 
     def __attrs_post_init__(self) -> None:
         self.asker = Asker(session=self.request.session, tokens=expected_tokens(self.request.need))
-        self._asked = self.request
+        self._asked, self._needed = self.request, self.request.stream
         self.shown.keeping = self.outcome.rescue != "off" and can_continue(self.request)
 
     async def run(self) -> None:
@@ -472,8 +473,14 @@ class Race:
         return None if self._seen is None else Splice(self._seen)
 
     async def show(self, events: list[StreamEvent]) -> None:
-        """To the client. What was asked to be written counts as seen."""
+        """To the client. What was asked to be written counts as seen.
+
+        Once it has seen what nobody else can go on from, nobody else will be asked, and the body is let go.
+        """
         self.shown.note(events)
+        if self._needed and not self.shown.keeping:
+            self._needed = False
+            self.request = self._asked = self._asked.without_body()
         await self.reply.send(events)
 
     def emit(self, event: EngineEvent) -> None:
