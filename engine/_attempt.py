@@ -234,15 +234,8 @@ class Attempt:
 
     def _note_quota(self, host: Host, quota: Quota) -> None:
         if quota:
-            host.emit(
-                QuotaTold(
-                    at=trio.current_time(),
-                    request_id=host.request.id,
-                    candidate=self.step.candidate,
-                    quota=quota,
-                    key=self.key,
-                )
-            )
+            at, who = trio.current_time(), self.step.candidate
+            host.emit(QuotaTold(at=at, request_id=host.request.id, candidate=who, quota=quota, key=self.key))
 
     async def _relay(self, host: Host, upstream: Upstream) -> Failure | None:
         relay = self.relay
