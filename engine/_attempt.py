@@ -313,11 +313,13 @@ class Attempt:
         with self.watch:
             while True:
                 now, quiet_since = trio.current_time(), self._quiet_since
-                if quiet_since is not None and now - quiet_since >= idle_s:
+                # The same sum as is slept until: a difference may round to just below `idle_s`, and be so for ever.
+                due_at = (now if quiet_since is None else quiet_since) + idle_s
+                if quiet_since is not None and now >= due_at:
                     self._fell_silent = True
                     self.clock.cancel()
                     return
-                await trio.sleep_until((now if quiet_since is None else quiet_since) + idle_s)
+                await trio.sleep_until(due_at)
 
     # How it can end badly.
 
