@@ -227,15 +227,8 @@ class Attempt:
 
     def _note_quota(self, host: Host, quota: Quota) -> None:
         if quota:
-            host.emit(
-                QuotaTold(
-                    at=trio.current_time(),
-                    request_id=host.request.id,
-                    candidate=self.step.candidate,
-                    quota=quota,
-                    key=self.key,
-                )
-            )
+            at, who = trio.current_time(), self.step.candidate
+            host.emit(QuotaTold(at=at, request_id=host.request.id, candidate=who, quota=quota, key=self.key))
 
     def _ask(self, host: Host, provider: Provider, key: Secret | None) -> Ask:
         return Ask(
