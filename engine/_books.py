@@ -17,14 +17,13 @@ from engine._budget import HedgeBudget
 from engine._bus import EventBus
 from engine._counts import CountBook
 from engine._estimates import EstimateBook
-from engine._events import AttemptEnded
 from engine._keys import KeyBook
 from engine._latency import LatencyBook
 from engine._lessons import LessonBook
 from engine._load import LoadBook
 from engine._rests import RestBook
 from engine._scopes import ScopeBook
-from engine._spend import SpendBook, usd_of
+from engine._spend import SpendBook
 from engine._tally import TallyBook
 from engine._throughput import ThroughputBook
 from engine._tool_errors import ToolErrorBook
@@ -72,13 +71,7 @@ class Books:
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
         """Books whose settings follow the configuration in force; a provider that is gone counts as unlimited."""
-
-        def cost(event: AttemptEnded) -> float | None:
-            provider = config().providers.get(event.candidate.provider)
-            return usd_of(event.usage, provider.model(event.candidate.model).price) if provider else None
-
         return cls(
-            spend=SpendBook(cost),
             breakers=BreakerBook(lambda id: p.breaker if (p := config().providers.get(id)) else None),
             scopes=ScopeBook(lambda id: p.scope if (p := config().providers.get(id)) else Unlimited()),
             keys=KeyBook(lambda id: p.key_limit if (p := config().providers.get(id)) else None),

@@ -91,7 +91,6 @@ from policies._select_named import Only as Only
 from policies._select_spend import SpendCap as SpendCap
 from policies._sticky import Reckoning as Reckoning
 from policies._sticky import Sticky as Sticky
-from policies._sticky import expected_wait_s as expected_wait_s
 from policies._verdict import VERDICTS as VERDICTS
 from policies._verdict import Again as Again
 from policies._verdict import FailureKind as FailureKind

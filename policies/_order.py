@@ -80,7 +80,7 @@ def rests(view: View, candidate: Candidate) -> bool:
     return share < 1 and draw(view, "slow-start", candidate) > ramp(view.of(candidate))
 
 
-def expected_wait_s(plan: Plan, view: View) -> Callable[[Step], float]:
+def load_s(plan: Plan, view: View) -> Callable[[Step], float]:
     """(in flight + 1) x peak-EWMA of time to first content, over the share of traffic that a returning one may have."""
     time_s = to_first_content_s(plan, view)
     return lambda step: (view.of(step.candidate).in_flight + 1) * time_s(step)
@@ -141,7 +141,7 @@ class LeastLoaded(Order):
     """
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
-        wait_s = expected_wait_s(plan, view)
+        wait_s = load_s(plan, view)
         return lambda step: (nearly_spent(step.candidate, plan, view), wait_s(step))
 
     def words(self, candidate: Candidate, plan: Plan, view: View) -> str:

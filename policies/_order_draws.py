@@ -15,7 +15,7 @@ import attrs
 
 from policies._facts import Candidate, View
 from policies._names import CANDIDATES, Weights, as_weights
-from policies._order import Order, draw, expected_wait_s, nearly_spent, ramp, rests, time_in_words
+from policies._order import Order, draw, load_s, nearly_spent, ramp, rests, time_in_words
 from policies._plan import Plan, Step
 from policies._policy import PolicyError
 
@@ -35,7 +35,7 @@ class PowerOfTwo(Order):
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
         lot = {step.candidate: draw(view, self.kind(), step.candidate) for step in plan.steps}
-        ready, wait_s = _ready(plan, view), expected_wait_s(plan, view)
+        ready, wait_s = _ready(plan, view), load_s(plan, view)
         two = sorted(ready, key=lambda step: lot[step.candidate])[:2]
         two.sort(key=lambda step: (wait_s(step), lot[step.candidate]))
         place = {step.candidate: 2 for step in ready} | {step.candidate: i for i, step in enumerate(two)}

@@ -86,14 +86,17 @@ def arguments(policy: type[Policy]) -> dict[str, attrs.Attribute[object]]:
     return {field.name.removesuffix("_"): field for field in attrs.fields(policy)}
 
 
-def to_toml(policy: Policy) -> str:
-    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them."""
+def to_toml(policy: Policy, kind: str = "") -> str:
+    """The policy as a TOML value: a bare name with all defaults, else an inline table of what differs from them.
+
+    `kind` stands in the place of its own name, where that is not the one by which it is found.
+    """
+    kind = kind or _written(type(policy))
     given = {
         name: getattr(policy, field.name)
         for name, field in arguments(type(policy)).items()
         if getattr(policy, field.name) != field.default
     }
-    kind = _written(type(policy))
     if not given:
         return _literal(kind)
     pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": kind, **given}.items())

@@ -1,14 +1,12 @@
-"""From a name in a file to a class: ours, a distribution's, a single file's, or a refusal that helps."""
+"""From a name in a file to a class: ours, a single file's, or a refusal that helps."""
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from policies import KINDS, PLANNED, Hedge, PolicyError, arguments, kebab, policy_class
-from policies import _registry as registry
 
 SOURCE = '''
 import attrs
@@ -25,18 +23,6 @@ class Backwards(Policy):
 
 not_a_policy = 3
 '''
-
-
-@pytest.fixture
-def plugins(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
-    """The entry points that seem to be installed; the group must be ours."""
-    points: list[EntryPoint] = []
-
-    def entry_points(*, group: str) -> list[EntryPoint]:
-        return [point for point in points if point.group == group]
-
-    monkeypatch.setattr(registry, "entry_points", entry_points)
-    return points
 
 
 @pytest.fixture
@@ -144,41 +130,6 @@ def test_a_users_module_that_breaks_on_import_is_refused_with_the_cause(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(PolicyError, match="policy 'broken_policies:Backwards' cannot be loaded: "):
         policy_class("broken_policies:Backwards")
-
-
-def test_a_distributions_policy_loads_by_its_entry_point(plugins: list[EntryPoint], module: str) -> None:
-    """By the name it registered in the group `hedgerow.policies`; other groups are not ours."""
-    plugins += [
-        EntryPoint("upside-down", f"{module}:Backwards", "somebody.else"),
-        EntryPoint("turned-round", f"{module}:Backwards", "hedgerow.policies"),
-    ]
-    assert policy_class("turned-round").__name__ == "Backwards"
-    with pytest.raises(PolicyError, match="unknown policy 'upside-down'"):
-        policy_class("upside-down")
-
-
-def test_a_distribution_cannot_replace_a_built_in_policy(plugins: list[EntryPoint], module: str) -> None:
-    """What `hedge` means in a file does not depend on what else is installed; nor does what is missing."""
-    plugins += [EntryPoint(name, f"{module}:Backwards", "hedgerow.policies") for name in ("hedge", min(PLANNED))]
-    assert policy_class("hedge") is Hedge
-    with pytest.raises(PolicyError, match="not available in this version"):
-        policy_class(min(PLANNED))
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("users_policies:not_a_policy", "'broken' is not a policy"),
-        ("users_policies:Sideways", "policy 'broken' cannot be loaded: "),
-        ("no_such_module:Backwards", "policy 'broken' cannot be loaded: "),
-    ],
-)
-@pytest.mark.usefixtures("module")
-def test_a_broken_entry_point_is_refused_with_the_cause(plugins: list[EntryPoint], value: str, message: str) -> None:
-    """As for a user's module: an error of the configuration, not a traceback."""
-    plugins.append(EntryPoint("broken", value, "hedgerow.policies"))
-    with pytest.raises(PolicyError, match=message):
-        policy_class("broken")
 
 
 @pytest.mark.parametrize(
