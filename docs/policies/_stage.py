@@ -119,6 +119,7 @@ class Played:
     picture: list[str]
     events: set[str]
     accounts: list[JSON]
+    shown: list[JSON]
 
 
 def play(scene: Scene, kind: str) -> Played:
@@ -154,7 +155,7 @@ class _Play:
         picture = [
             line for number, (account, client) in enumerate(shown, 1) for line in self._draw(number, account, client)
         ]
-        return Played(picture, self.events, accounts)
+        return Played(picture, self.events, accounts, [account for account, _ in shown])
 
     @cached_property
     def built(self) -> server.Built:
