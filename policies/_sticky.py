@@ -102,17 +102,6 @@ class Sticky(Order):
         home = "at home: " if candidate.name == view.affinity else "" if _knows(candidate, view) else "a stranger: "
         return f"{home}{own.total_s:.1f} s = {' + '.join(parts)}"
 
-    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
-        if not any(s.candidate.name == view.affinity or view.of(s.candidate).warm_tokens for s in plan.steps):
-            return "none of those left knows this conversation"
-        costs = self.reckoned([step.candidate for step in plan.steps], plan, view)
-        it = next(cost for cost in costs if cost.candidate == candidate)
-        home = "at home; " if candidate.name == view.affinity else ""
-        return (
-            f"{home}{it.total_s:.3g} s: {it.wait_s:.3g} s of waiting + {it.reread_s:.3g} s for {it.cold_tokens:,} cold tokens"
-            f" + {it.move_s:g} s for moving"
-        )
-
     def reckoned(self, candidates: Sequence[Candidate], plan: Plan, view: View) -> tuple[Reckoning, ...]:
         """What this turn comes to at each of some candidates, whether or not they are in the plan's steps."""
         facts = [view.of(candidate) for candidate in candidates]
