@@ -44,6 +44,9 @@ def _compact() -> Converter:
     made.register_unstructure_hook_factory(
         attrs.has, lambda cls: make_dict_unstructure_fn(cls, made, _cattrs_omit_if_default=True)
     )
+    made.register_unstructure_hook_func(
+        lambda kind: getattr(kind, "__origin__", None) is tuple, lambda value: [made.unstructure(one) for one in value]
+    )
     return made
 
 

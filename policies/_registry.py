@@ -1,8 +1,8 @@
 """From a name in TOML to a policy class.
 
 One registry for ours and for everybody else's: ours by kebab-case of the class name, a distribution's through the
-entry-point group `hedgerow.policies`, a single file's as `module:Class`. A policy that is designed and not yet built is
-refused by name, so that nobody runs a chain that silently lacks what it asks for.
+entry-point group `hedgerow.policies`, a single file's as `module:Class`. A name that means nobody is refused with the
+nearest one, so that nobody runs a chain that silently lacks what it asks for.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from policies._outcome import CommitAt, Rescue
 from policies._own import NoFallback, NoHedge
 from policies._pace import Race, Sequence
 from policies._policy import Phase, Policy, PolicyError
+from policies._retry import Retry
 from policies._select import RequireCapability, SilentSkip, UnlimitedScope
 from policies._select_hours import During
 from policies._select_named import Except, Only
@@ -60,6 +61,7 @@ _BUILT_IN: tuple[type[Policy], ...] = (
     Deadline,
     FirstContentTimeout,
     IdleTimeout,
+    Retry,
     CommitAt,
     Rescue,
     OnFailure,
@@ -70,9 +72,6 @@ KINDS: dict[str, type[Policy]] = {policy.kind(): policy for policy in _BUILT_IN}
 #: What a request says for itself, and no file can: found by name only to read a stored plan again.
 OWN: dict[str, type[Policy]] = {policy.kind(): policy for policy in (NoFallback, NoHedge)}
 
-#: Named by the design, not there yet.
-PLANNED = frozenset(["retry"])
-
 
 def policy_class(kind: str) -> type[Policy]:
     """The class a `kind` names. Raises PolicyError, with the nearest name, where there is none."""
@@ -81,8 +80,6 @@ def policy_class(kind: str) -> type[Policy]:
     if ":" in kind:
         module, _, name = kind.partition(":")
         return _loaded(kind, lambda: getattr(importlib.import_module(module), name))
-    if kind in PLANNED:
-        raise PolicyError(f"policy '{kind}' is not available in this version; available: {', '.join(KINDS)}")
     offers, broken = _offers()
     named = [point for point in offers if point.name == kind]
     if len({point.value for point in named}) > 1:
@@ -91,7 +88,7 @@ def policy_class(kind: str) -> type[Policy]:
     if named:
         return _loaded(kind, named[0].load)
     others = sorted({point.name for point in offers})
-    near = difflib.get_close_matches(kind, [*KINDS, *PLANNED, *others], n=1)
+    near = difflib.get_close_matches(kind, [*KINDS, *others], n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     unread = f"; the entry points of {' and '.join(broken)} cannot be read" if broken else ""
     raise PolicyError(f"unknown policy '{kind}'{hint}; available: {', '.join([*KINDS, *others])}{unread}")

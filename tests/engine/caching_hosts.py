@@ -20,6 +20,7 @@ from engine._events import AttemptEnded, EngineEvent, RequestFinished
 from engine._failure import AttemptError, Failure
 from engine._gate import LocalGate
 from engine._ports import Ask
+from engine._quota import Quota
 from engine._request import Request
 from engine._router import Router
 from engine._stream import StreamEvent, event
@@ -55,6 +56,7 @@ class Host:
 class _Exchange:
     acts: Iterator[float | list[StreamEvent] | Failure]
     via: str = "script"
+    quota: Quota = ()
 
     async def read(self) -> list[StreamEvent] | None:
         for act in self.acts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from policies import KINDS, PLANNED, Hedge, PolicyError, arguments, kebab, policy_class
+from policies import KINDS, Hedge, PolicyError, arguments, kebab, policy_class
 
 SOURCE = '''
 import attrs
@@ -41,25 +41,12 @@ def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
         *("fastest", "cheapest", "highest-throughput", "most-headroom", "fewest-tool-errors", "sticky"),
         *("sequence", "hedge", "race"),
         *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
+        "retry",
         *("commit-at", "rescue", "on-failure"),
     }
     for kind, cls in KINDS.items():
         assert kebab(cls.__name__) == cls.kind() == kind
         assert policy_class(kind) is cls
-
-
-def test_nothing_is_both_built_and_planned() -> None:
-    """A policy that arrives leaves the list of those that are missing."""
-    assert not PLANNED & KINDS.keys()
-
-
-@pytest.mark.parametrize("kind", sorted(PLANNED))
-def test_a_planned_policy_is_refused_by_name(kind: str) -> None:
-    """It exists in the documents: 'unknown' would send the reader looking for a typo."""
-    with pytest.raises(
-        PolicyError, match=f"policy '{kind}' is not available in this version; available: silent-skip, "
-    ):
-        policy_class(kind)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +60,7 @@ def test_a_planned_policy_is_refused_by_name(kind: str) -> None:
     ],
 )
 def test_an_unknown_policy_is_refused_with_the_nearest_name(typo: str, meant: str) -> None:
-    """A planned one is near too: the next message then says that it is not there yet."""
+    """Spelt wrongly, in another case, with another hyphen."""
     with pytest.raises(PolicyError, match=rf"unknown policy '{typo}' \(did you mean '{meant}'\?\); available: silent"):
         policy_class(typo)
 

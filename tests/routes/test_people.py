@@ -87,8 +87,9 @@ class TestProviders:
         """Its kind and its numbers, and nothing of how it is kept here."""
         window = Provider(id="w", named=True, scope=Window(requests=40, per_s=60.0, concurrency=5, per="key"))
         rows = (await get(build(providers(zen=ZEN, w=window)), "/providers")).json["providers"]
-        assert rows["zen"]["scope"] == {"kind": "unlimited"}
-        assert rows["w"]["scope"] == {"kind": "window", "requests": 40, "per_s": 60.0, "concurrency": 5, "per": "key"}
+        assert rows["zen"]["scope"] == {"kind": "unlimited", "queue": 100, "per": "provider"}
+        given = {"kind": "window", "requests": 40, "per_s": 60.0, "concurrency": 5, "queue": 100, "per": "key"}
+        assert rows["w"]["scope"] == given
 
     async def test_lists_the_usable_and_the_named(self) -> None:
         """How many, how many of them healthy, and a row each."""
