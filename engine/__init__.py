@@ -19,6 +19,7 @@ from engine._events import InternalError as InternalError
 from engine._events import KeyRotated as KeyRotated
 from engine._events import LessonLearned as LessonLearned
 from engine._events import PlanMade as PlanMade
+from engine._events import QuotaTold as QuotaTold
 from engine._events import RequestAccepted as RequestAccepted
 from engine._events import RequestFinished as RequestFinished
 from engine._events import RequestShared as RequestShared
@@ -41,6 +42,7 @@ from engine._names import is_meant as is_meant
 from engine._names import resolve as resolve
 from engine._names import undecorated as undecorated
 from engine._ports import Ask as Ask
+from engine._ports import Asker as Asker
 from engine._ports import Busy as Busy
 from engine._ports import Counter as Counter
 from engine._ports import Fault as Fault
@@ -53,6 +55,8 @@ from engine._ports import Upstream as Upstream
 from engine._ports import Winner as Winner
 from engine._prompt import Prompt as Prompt
 from engine._prompt import measure as measure
+from engine._quota import Allowance as Allowance
+from engine._quota import Quota as Quota
 from engine._refusals import error_body as error_body
 from engine._refusals import error_type as error_type
 from engine._refusals import with_headers as with_headers

@@ -15,6 +15,7 @@ import attrs
 
 from engine._bill import NO_BILL, NO_TOTALS, Bill, Totals
 from engine._failure import Failure
+from engine._quota import Quota
 from engine._size import Estimate
 from engine._stream import NO_USAGE, Usage
 from policies import Candidate, Need, Plan, Policy, Skip, Verdict, View
@@ -116,6 +117,17 @@ class TryEnded(EngineEvent):
     again: str = "nothing"
     #: What the answer came over, where one began: `http`, `websocket`, `process`.
     via: str = ""
+    elapsed_s: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class QuotaTold(EngineEvent):
+    """A provider has said, with the head of an answer or of a refusal, what is left of its limits."""
+
+    candidate: Candidate
+    quota: Quota
+    #: As in `TryEnded`.
+    key: int = -1
 
 
 @attrs.frozen(kw_only=True)

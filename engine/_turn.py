@@ -70,9 +70,7 @@ async def end(race: Race, turn: Turn) -> tuple[Outcome, int | None]:
         await race.reply.finish()
         return "answered", 200
     else:
-        now = trio.current_time()
-        waits_s = [max(0.0, ready_at - now) for ready_at, _ in race.pacer.waiting()]
-        refusal = _refusals.exhausted(race.plan, race.faults, race.skips, waits_s, race.length())
+        refusal = _refusals.exhausted(race.plan, race.faults, race.skips, race.waits_s(), race.length())
     await race.reply.refuse(refusal)
     return "refused", refusal.status
 

@@ -172,6 +172,17 @@ class Hedge(Policy):
         usual_s = self.after_s if self.after_s is not None else self._learned_s(leader.latency)
         return max(usual_s * min(leader.ramp, 1.0), min(usual_s, self.floor_s))
 
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        leader = view.of(candidate)
+        if leader.sticky:
+            return "an open connection waits for this conversation"
+        if leader.breaker == "half-open" or leader.free_slots == 0:
+            return "on probation" if leader.breaker == "half-open" else "all its slots are in use"
+        if self.after_s is not None:
+            return ""
+        samples = 0 if leader.latency is None else leader.latency.samples
+        return f"{self.after} of {samples} answers" if samples >= COLD_SAMPLES else f"only {samples} answers measured"
+
     def _learned_s(self, known: Latency | None) -> float:
         """Cold, it is what the file says, but no less than for smaller prompts and no more than for larger ones."""
         if known is not None and known.samples >= COLD_SAMPLES:

@@ -91,13 +91,12 @@ def to_toml(policy: Policy, kind: str = "") -> str:
 
     `kind` stands in the place of its own name, where that is not the one by which it is found.
     """
-    kind = kind or policy.kind()
+    kind = kind or _written(type(policy))
     given = {
         name: getattr(policy, field.name)
         for name, field in arguments(type(policy)).items()
         if getattr(policy, field.name) != field.default
     }
-    kind = _written(type(policy))
     if not given:
         return _literal(kind)
     pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": kind, **given}.items())

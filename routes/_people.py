@@ -135,7 +135,7 @@ def _provider(desk: Desk, provider: Provider) -> JSON:
         "failures": sum(r["failures_in_a_row"] for r in rows.values()),
         "keys": len(provider.keys),
         "key_states": [_key(desk, provider, n, *block) for n, block in enumerate(blocks) if provider.keys],
-        "scope": {"kind": provider.scope.kind, **attrs.asdict(provider.scope)},
+        "scope": {"kind": provider.scope.kind, **attrs.asdict(provider.scope, filter=lambda _, v: v is not None)},
         "blocked_s": round(blocked_s, 1),
         "blocked_because": reason,
         "models": rows,

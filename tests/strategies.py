@@ -54,6 +54,7 @@ from policies import (
     RequireCapability,
     Rescue,
     RescueMode,
+    Retry,
     RoundRobin,
     Sequence,
     SilentSkip,
@@ -245,6 +246,7 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     Deadline: st.builds(Deadline, s=durations),
     FirstContentTimeout: st.builds(FirstContentTimeout, s=durations, fallback_s=_maybe(durations)),
     IdleTimeout: st.builds(IdleTimeout, s=durations),
+    Retry: st.builds(Retry, tries=st.integers(1, 20), base_s=durations, cap_s=durations),
     CommitAt: st.builds(CommitAt, at=st.sampled_from(get_args(CommitPoint))),
     Rescue: st.builds(Rescue, mode=st.sampled_from(get_args(RescueMode))),
     OnFailure: st.builds(

@@ -154,6 +154,7 @@ def _plan(plan: Plan) -> JSON:
         for s in plan.steps
     ]
     limits = attrs.asdict(plan.limits, filter=attrs.filters.exclude("given"))
+    limits["retry_waits_s"] = [_rounded(wait_s) for wait_s in plan.limits.retry_waits_s]
     return {
         "steps": steps,
         "skipped": [_skip(s) for s in plan.skipped],

@@ -117,7 +117,7 @@ PROVIDERS = [
     ),
     (
         '[providers.paid]\nscope = { kind = "windw" }',
-        "c.toml:2: providers.paid.scope.kind: expected window, concurrency or unlimited, got 'windw' "
+        "c.toml:2: providers.paid.scope.kind: expected window, concurrency, adaptive or unlimited, got 'windw' "
         "(did you mean 'window'?)",
     ),
     (
