@@ -63,7 +63,7 @@ class StreamError(ValueError):
 
 
 class BadArguments(StreamError):
-    """What broke it are the arguments of a tool call: the model's fault rather than the host's."""
+    """What broke it is a tool call, its arguments or the want of a name: the model's fault rather than the host's."""
 
     bad_call = True
 

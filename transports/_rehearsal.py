@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import attrs
 import trio
 
-from engine import JSON, MESSAGE_STOP, Ask, AttemptError, Failure, StreamEvent, block_stop, error_event, event
+from engine import JSON, MESSAGE_STOP, Ask, AttemptError, Failure, Quota, StreamEvent, block_stop, error_event, event
 from policies import FailureKind
 
 #: Faults before any event: what a provider's answer to the request would have been.
@@ -106,6 +106,7 @@ class _Performance:
     """One scripted answer."""
 
     via = "process"
+    quota: Quota = ()
 
     def __init__(self, script: Script, ask: Ask, advice: str) -> None:
         self._script = script

@@ -19,7 +19,7 @@ import httpx
 import orjson
 import trio
 
-from engine import JSON, Ask, AttemptError, Failure, Kind, StreamEvent
+from engine import JSON, Ask, AttemptError, Failure, Kind, Quota, StreamEvent
 from engine.config import Provider
 from policies import FailureKind
 from transports import _overflow
@@ -27,6 +27,7 @@ from transports._anthropic import StreamError
 from transports._classify import MAX_ERROR_BYTES, classify, classify_in_stream
 from transports._dialect import EVENT_STREAM, Decoder, Dialect, TooDeep, Turn
 from transports._keys import Keys
+from transports._quotas import quota_of
 from transports._readable import Readable
 from transports._sse import SSEError
 from transports._text_calls import with_text_calls
@@ -82,13 +83,14 @@ _EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 class HTTPExchange:
     """An answer that began with 200. `read` gives the events of one socket read."""
 
-    _ask: Ask
+    _ask: Ask | None  # until there is content
     _chunks: AsyncIterator[bytes]
     _decoder: Decoder
     _keys: Keys
     _first: list[StreamEvent] = attrs.field(factory=list)
     _over: bool = False
     via: str = "http"
+    quota: Quota = ()
 
     async def read(self) -> list[StreamEvent] | None:
         if self._first:
@@ -123,8 +125,10 @@ class HTTPExchange:
 
     def _judged(self, events: list[StreamEvent], began: bool) -> list[StreamEvent]:
         """The events, unless they say that the prompt was too long; a refusal among them raises AttemptError."""
-        if not began and (too_long := _overflow.counted(self._ask, events)):
+        if not began and self._ask is not None and (too_long := _overflow.counted(self._ask, events)):
             raise AttemptError(too_long)
+        if self._decoder.began:
+            self._ask = None
         return self._keys.judged(events, began)
 
     async def drain(self) -> None:
@@ -164,14 +168,17 @@ class WireHTTP:
             if ask.provider.proxy is not None:
                 failure = attrs.evolve(failure, message=f"through its proxy: {failure.message}")
             raise keys.struck_from_error(failure) from error
+        stream = response.stream
         try:
             if response.status_code != 200:
                 raise keys.struck_from_error(await self._refused(ask, turn, response, keys))
             exchange = await self._exchange(ask, turn, response, keys)
+            exchange.quota = quota_of({k.lower(): v for k, v in response.headers.items()}, self.wall_s())
+            del ask, turn, response  # what was asked takes more room than what is answered
             yield exchange
             await exchange.drain()
         finally:
-            await response.stream.aclose()  # type: ignore[union-attr]
+            await stream.aclose()  # type: ignore[union-attr]
 
     async def turn(self, ask: Ask) -> Turn:
         """The request, written, and the reader of its answer. Raises AttemptError for one that is not to be sent."""

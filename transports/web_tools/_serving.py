@@ -17,7 +17,7 @@ import attrs
 import orjson
 import trio
 
-from engine import JSON, PROGRESS, Ask, AttemptError, Failure, StreamEvent, Transport, Upstream, need_of
+from engine import JSON, PROGRESS, Ask, AttemptError, Failure, Quota, StreamEvent, Transport, Upstream, need_of
 from engine.config import WebTools
 from policies import FailureKind
 from transports.translate._served import SERVED_HERE
@@ -47,7 +47,9 @@ class ServingWebTools:
         if settings.enabled and not runs_them_itself(ask.provider):
             offer = Offer.of(ask.request.body, settings)
         if offer is None:
-            async with self.inner.open(ask) as upstream:
+            opened = self.inner.open(ask)
+            del ask  # it is let go of below as soon as it can be
+            async with opened as upstream:
                 yield upstream
             return
         session = Session(inner=self.inner, ask=ask, offer=offer, settings=settings, web=self.web)
@@ -80,6 +82,7 @@ class Session:
     web: Web
     began: trio.Event = attrs.field(factory=trio.Event)
     via: str = ""  # of the round that was opened last
+    quota: Quota = ()  # likewise
     _failure: Exception | None = None
     _working: bool = False
     _deadline: float | None = None  # when the tools' time is over, from their first use
@@ -139,7 +142,7 @@ class Session:
         """Ask once, and hand on what comes."""
         async with self.inner.open(ask) as upstream:
             self._working = False
-            self.via = upstream.via
+            self.via, self.quota = upstream.via, upstream.quota
             self.began.set()
             while not rounds.over:
                 events = await upstream.read()
