@@ -160,6 +160,7 @@ _CHANGES: dict[str, Callable[[Any, Any], str]] = {
     "unlimited": lambda _, after: "windows and 429 blocks lifted" if after else "",
     "denied": lambda _, after: f"no hedge to it: {after}" if after else "",
     "denies": lambda _, after: f"no hedge beside it: {after}" if after else "",
+    "retry_waits_s": lambda _, after: f"tries again after {_short(after)} s" if after else "tries nobody again",
     "alone": lambda _, after: "nobody beside it" if after else "",
     "wait_s": lambda _, after: "out for good" if after is None else f"back in {after:.3g} s",
 }

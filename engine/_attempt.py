@@ -29,7 +29,7 @@ from engine._relay import Relay
 from engine._request import Request
 from engine._splice import Splice
 from engine._stream import Kind, MalformedEvent, StreamEvent
-from engine.config import Provider
+from engine.config import Provider, Secret
 from policies import FailureKind, Outcome, Step
 
 #: HTTP exchanges one attempt may hold: enough for a stale connection and two refused keys.
@@ -191,17 +191,10 @@ class Attempt:
         failure: Failure | None = None
         via = ""
         try:
-            ask = Ask(
-                request=host.request_for(self.step),
-                candidate=self.step.candidate,
-                provider=provider,
-                key=key,
-                learned=self._learned,
-                beside=self.beside,
-            )
             await trio.lowlevel.checkpoint_if_cancelled()  # an attempt that has lost already opens nothing
             sent_before, self.sent = self.sent, True
-            async with host.transport(provider).open(ask) as upstream:
+            # Not kept here: a body is let go while its answer is still being relayed.
+            async with host.transport(provider).open(self._ask(host, provider, key)) as upstream:
                 via = upstream.via
                 self._note_quota(host, upstream.quota)
                 self._note_lesson(host)
@@ -234,15 +227,18 @@ class Attempt:
 
     def _note_quota(self, host: Host, quota: Quota) -> None:
         if quota:
-            host.emit(
-                QuotaTold(
-                    at=trio.current_time(),
-                    request_id=host.request.id,
-                    candidate=self.step.candidate,
-                    quota=quota,
-                    key=self.key,
-                )
-            )
+            at, who = trio.current_time(), self.step.candidate
+            host.emit(QuotaTold(at=at, request_id=host.request.id, candidate=who, quota=quota, key=self.key))
+
+    def _ask(self, host: Host, provider: Provider, key: Secret | None) -> Ask:
+        return Ask(
+            request=host.request_for(self.step),
+            candidate=self.step.candidate,
+            provider=provider,
+            key=key,
+            learned=self._learned,
+            beside=self.beside,
+        )
 
     async def _relay(self, host: Host, upstream: Upstream) -> Failure | None:
         relay = self.relay

@@ -21,10 +21,12 @@ from engine._keys import KeyBook
 from engine._latency import LatencyBook
 from engine._lessons import LessonBook
 from engine._load import LoadBook
+from engine._pushback import PushbackBook
 from engine._rests import RestBook
 from engine._retries import RetryBudget
 from engine._scopes import ScopeBook, expected_tokens
 from engine._spend import SpendBook
+from engine._stance import StanceBook
 from engine._tally import TallyBook
 from engine._throughput import ThroughputBook
 from engine._tool_errors import ToolErrorBook
@@ -58,6 +60,8 @@ class Books:
     load: LoadBook = attrs.field(factory=LoadBook)
     latency: LatencyBook = attrs.field(factory=LatencyBook)
     rests: RestBook = attrs.field(factory=RestBook)
+    pushback: PushbackBook = attrs.field(factory=PushbackBook)
+    stances: StanceBook = attrs.field(factory=StanceBook)
     budget: HedgeBudget = attrs.field(factory=HedgeBudget)
     retries: RetryBudget = attrs.field(factory=RetryBudget)
     lessons: LessonBook = attrs.field(factory=LessonBook)
@@ -87,6 +91,8 @@ class Books:
             self.scopes,
             self.keys,
             self.rests,
+            self.pushback,
+            self.stances,
             self.budget,
             self.retries,
             self.lessons,
@@ -149,13 +155,14 @@ class Books:
         key = self._key(provider, at, expected_tokens(need))
         best = self.keys.best(provider.id, len(provider.keys), at)
         why = self.keys.why(provider.id, len(provider.keys), at) if best.status else (401, "")
-        breaker, breaker_wait_s = self.breakers.state(candidate, at)
+        health = self.breakers.standing(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
         room = self.scopes.room(provider.id, key, at, expected_tokens(need))
-        because = provider.unusable_for(candidate.model)
         timeouts = provider.timeouts_for(candidate.model)
         key_of = (conversation.session, conversation.agent, conversation.model)
         warm = self.affinity.warm_tokens(key_of, candidate.name, at, provider.cache_s, reports=not provider.local)
+        stance = self.stances.against(provider.id, known=sticky or warm > 0)
+        because = provider.unusable_for(candidate.model) or stance
         return Facts(
             usable=not because,
             unusable_because=because,
@@ -169,8 +176,11 @@ class Books:
             throughput=self.throughput.tokens_per_s(candidate.name, at),
             tool_errors=self.tool_errors.rate(candidate.name, at),
             spent_usd=self.spend.usd(provider.id, wall_s),
-            breaker=breaker,
-            breaker_wait_s=breaker_wait_s,
+            breaker=health.state,
+            breaker_wait_s=health.wait_s,
+            breaker_reason=health.reason,
+            ramp=health.ramp,
+            pushback_s=self.pushback.left_s(provider.id, len(provider.keys), at),
             block_wait_s=block_wait_s,
             block_reason=block_reason,
             key_wait_s=best.wait_s if best.status else 0.0,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import attrs
 
 from engine._quota import Quota
-from policies import FailureKind
+from policies import VERDICTS, FailureKind
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +42,12 @@ class Failure:
     fields: frozenset[str] = frozenset()
     quota: Quota = ()
     bad_call: bool = False
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same may go well in a moment: what the provider is to blame for, or has asked to wait for."""
+        verdict = VERDICTS[self.kind]
+        return verdict.counts or verdict.rests == "scope"
 
     def __str__(self) -> str:
         status = f" ({self.status})" if self.status else ""

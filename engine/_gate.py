@@ -98,14 +98,15 @@ class LocalGate:
                 return Busy(by="keys", reason=best.reason, wait_s=best.wait_s)
             status, reason = books.keys.why(candidate.provider, keys, at)
             return Busy(by="keys", reason=reason, wait_s=best.wait_s, status=status)
-        wait_s = books.breakers.admit(candidate, at)
-        if wait_s > 0:
-            return Busy(by="breaker", reason=f"breaker open ({books.breakers.reason(candidate)})", wait_s=wait_s)
         permit = LocalPermit(self, step, -1, keys, asker)
+        wait_s = books.breakers.admit(candidate, at, permit, last_resort=step.last_resort)
+        if wait_s > 0:
+            why = books.breakers.standing(candidate, at).reason
+            return Busy(by="breaker", reason=f"breaker open ({why})", wait_s=wait_s)
         busy = self._take(permit, at)
         if busy is None:
             return permit
-        books.breakers.release(candidate)
+        books.breakers.release(candidate, permit)
         return busy
 
     def _take(self, permit: LocalPermit, at: float, beside: frozenset[int] = frozenset()) -> Busy | None:
@@ -149,8 +150,7 @@ class LocalGate:
         assert permit.slot is not None
         self._books.scopes.give_back(permit.slot, sent=sent, tokens=tokens)
         self._books.keys.give_back(provider, permit.key)
-        if not sent:
-            self._books.breakers.release(permit.candidate)  # nothing was probed
+        self._books.breakers.release(permit.candidate, permit)  # where no attempt came of it
         self._serve(provider, trio.current_time())
 
     # The line.

@@ -104,13 +104,14 @@ class Race:
     _asked: Request = attrs.field(init=False)  # as the client asked it
     _seen: Seen | None = None  # what is being gone on from
     _part: int = 0
+    _needed: bool = attrs.field(init=False)  # the body of the request; one for JSON is until the end
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _wake: trio.Event = attrs.field(factory=trio.Event)
     _nursery: trio.Nursery | None = None
 
     def __attrs_post_init__(self) -> None:
         self.asker = Asker(session=self.request.session, tokens=expected_tokens(self.request.need))
-        self._asked = self.request
+        self._asked, self._needed = self.request, self.request.stream
         self.shown.keeping = self.outcome.rescue != "off" and can_continue(self.request)
 
     async def run(self) -> None:
@@ -336,6 +337,7 @@ class Race:
                 bill=self._bill(attempt),
                 estimate=self.request.estimate,
                 key=attempt.key,
+                session=self.request.session,
                 part=attempt.part,
                 tool_calls=attempt.relay.calls.whole,
                 tool_errors=attempt.relay.calls.bad,
@@ -389,7 +391,7 @@ class Race:
             return window is None or (window > needed and (failed_window is None or window > failed_window))
 
         again_at = (trio.current_time(), min(failure.retry_after_s or 0.0, MAX_BLOCK_S))
-        worth_it = _may_be_over(failure) and not attempt.part
+        worth_it = failure.may_pass and not attempt.part
         self.pacer.failed(attempt.id, verdict.next, fits, again_at=again_at if worth_it else None)
 
     def _measured(self, step: Step, failure: Failure) -> Failure:
@@ -404,18 +406,6 @@ class Race:
             return failure
         estimate, window = self.request.need.input_tokens, self._window(step) or self.request.need.input_tokens
         return attrs.evolve(failure, tokens=(max(estimate, window + 1), window))
-
-    def waits_s(self) -> list[float]:
-        """Seconds until each candidate is back that may be asked again: who was busy, and who has failed and may not fail
-        the next time."""
-        now = trio.current_time()
-        waits_s = [max(0.0, ready_at - now) for ready_at, _ in self.pacer.waiting()]
-        waits_s += [skip.wait_s for skip in self.skips if skip.by == "queue" and skip.wait_s is not None]
-        for fault in self.faults:
-            if _may_be_over(fault.failure):
-                known_s = self.books.back_in_s(self.config, fault.candidate, self.asker.tokens, now)
-                waits_s.append(max(known_s, fault.failure.retry_after_s or 0.0))
-        return waits_s
 
     def length(self) -> tuple[int, int]:
         """The prompt as estimated, and the largest window of the chain's candidates, in tokens."""
@@ -471,8 +461,14 @@ class Race:
         return None if self._seen is None else Splice(self._seen)
 
     async def show(self, events: list[StreamEvent]) -> None:
-        """To the client. What was asked to be written counts as seen."""
+        """To the client. What was asked to be written counts as seen.
+
+        Once it has seen what nobody else can go on from, nobody else will be asked, and the body is let go.
+        """
         self.shown.note(events)
+        if self._needed and not self.shown.keeping:
+            self._needed = False
+            self.request = self._asked = self._asked.without_body()
         await self.reply.send(events)
 
     def emit(self, event: EngineEvent) -> None:
@@ -529,9 +525,3 @@ class Race:
     def start_soon(self, task: Callable[[], Awaitable[Any]]) -> None:
         assert self._nursery is not None
         self._nursery.start_soon(task)
-
-
-def _may_be_over(failure: Failure) -> bool:
-    """Whether the same may go well in a moment: what its provider is to blame for, or has asked to wait for."""
-    verdict = VERDICTS[failure.kind]
-    return verdict.counts or verdict.rests == "scope"

@@ -54,6 +54,10 @@ class Request:
     def stream(self) -> bool:
         return self.need.stream
 
+    def without_body(self) -> Request:
+        """What remains of it once nobody will be asked any more."""
+        return attrs.evolve(self, body={}, raw=b"", continues="")
+
 
 def parse(raw: bytes, *, counting: bool = False) -> JSON:
     """A body as JSON, its routing fields checked. Raises BadRequest naming the field.

@@ -81,6 +81,7 @@ class Router:
             cause=lambda: turn.why,
             pacer=Pacer(plan, trio.current_time()),
         )
+        del request  # the race alone has it, and lets it go when nobody will be asked any more
         outcome: Outcome = "abandoned"
         status: int | None = None
         self._turns.add(turn)

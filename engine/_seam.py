@@ -16,7 +16,7 @@ import attrs
 #: Letters and digits that make a repetition wherever it stands, and where the continuation begins with it at once.
 STRONG, WEAK = 12, 3
 #: Comparisons spent on one seam; beyond them (a text of one word a hundred thousand times) it is taken as no repetition.
-MAX_WORK = 2_000_000
+MAX_WORK = 300_000
 #: Scripts without spaces between words begin here.
 _IDEOGRAPHS = 0x2E80
 

@@ -205,12 +205,12 @@ class Sharing:
     async def serve(self, request: Request, reply: Reply) -> None:
         """As `Router.serve`."""
         mode = self.config().server.duplicates
-        if mode == "off" or self._nursery is None or (request.stream and mode != "all"):
-            await self.router.serve(request, reply)
-            return
-        key = key_of(request)
-        if key is None:
-            await self.router.serve(request, reply)
+        shares = mode == "all" or (mode != "off" and not request.stream)
+        key = key_of(request) if shares and self._nursery is not None else None
+        if key is None or self._nursery is None:
+            alone = self.router.serve(request, reply)
+            del request  # the turn lets go of its body before its end
+            await alone
             return
         turn = self._turns.get(key)
         if turn is not None and turn.open:

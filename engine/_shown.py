@@ -70,10 +70,9 @@ class Seen:
 
 @attrs.define(eq=False)
 class Shown:
-    """The record. `keeping`: whether frames are kept at all; `dropped` is called once, when they are of no use any more."""
+    """The record. `keeping`: whether somebody else may go on from here, as far as is known, and frames are kept for it."""
 
     keeping: bool = True
-    dropped: Callable[[], None] = lambda: None
     ended: bool = False  #: a `message_delta` was shown
     _blocks: list[str] = attrs.field(factory=list)  # types of the finished blocks
     _open: tuple[int, str] | None = None
@@ -101,9 +100,7 @@ class Shown:
 
     def drop(self) -> None:
         """Nobody will go on from here."""
-        if self.keeping:
-            self.keeping, self._kept = False, []
-            self.dropped()
+        self.keeping, self._kept = False, []
 
     def _keep(self, raw: bytes) -> None:
         self._kept.append((len(self._blocks), raw))

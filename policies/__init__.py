@@ -58,7 +58,9 @@ from policies._plan import Skip as Skip
 from policies._plan import Step as Step
 from policies._policy import HELD as HELD
 from policies._policy import JSON_DEADLINE_S as JSON_DEADLINE_S
+from policies._policy import LAST_RESORT as LAST_RESORT
 from policies._policy import LIMITS as LIMITS
+from policies._policy import SLOW_START as SLOW_START
 from policies._policy import UNCONFIGURED as UNCONFIGURED
 from policies._policy import Note as Note
 from policies._policy import Phase as Phase

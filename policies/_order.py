@@ -33,6 +33,7 @@ class Order(Policy):
     """Base of the order policies: a subclass says what to sort by, the least first."""
 
     phase: ClassVar[Phase] = Phase.ORDER
+    eases: ClassVar[bool] = True
 
     #: Whether those whose rate window is nearly spent go last.
     spares: ClassVar[bool] = True
@@ -115,6 +116,7 @@ class InOrder(Order):
     """
 
     spares: ClassVar[bool] = False
+    eases: ClassVar[bool] = False
 
     priority: tuple[tuple[str, ...], ...] = attrs.field(default=(), metadata=CANDIDATES)
 

@@ -39,7 +39,9 @@ class Step:
     `idle_s` the silence after it. `not_before_s` holds the launch back, in seconds from the making of the plan.
     `unlimited` lifts rate windows and 429 blocks for this step. `alone`: nobody is started beside it for want of patience,
     also where it moves up into another's place. `denied` is why this step is never a hedge, where it might have been one;
-    `denies` why no hedge is started beside it, although its patience is over.
+    `denies` why no hedge is started beside it, although its patience is over. `behind` says why it stands behind others
+    that it would come before. `last_resort`: everybody is ejected for longer than the request may wait, so its breaker lets
+    it through before its time, with one request at once.
     """
 
     candidate: Candidate
@@ -52,6 +54,8 @@ class Step:
     alone: bool = False
     denied: str = ""
     denies: str = ""
+    behind: str = ""
+    last_resort: bool = False
 
 
 @attrs.frozen(kw_only=True)

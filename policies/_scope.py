@@ -25,6 +25,11 @@ def _below_one(_: object, __: object, value: float) -> None:
         raise PolicyError(f"expected a share below 1, got {value:g}")
 
 
+def _not_negative(_: object, __: object, value: float) -> None:
+    if value < 0:
+        raise PolicyError(f"expected 0 or more, got {value:g}")
+
+
 def _share(_: object, __: object, value: float) -> None:
     if value > 1:
         raise PolicyError(f"expected a share of at most 1, got {value:g}")
@@ -117,9 +122,15 @@ SCOPES: dict[str, type[Scope]] = {scope.kind: scope for scope in (Window, Concur
 class Breaker:
     """When a candidate is ejected and for how long.
 
-    `failures` in a row, or a failure rate of `rate` over at least `volume` requests within `window_s` seconds, open the
-    breaker for `open_s` seconds; then one probe decides. Three failures in thirty seconds, a common default, eject a
-    healthy provider at one percent errors under load; four in a row practically never do.
+    `failures` in a row open it; one that had `volume` outcomes or more within `window_s` seconds is opened by a share of
+    `rate` among them. It is open for `open_s` seconds, and for twice as long at each further trip, up to `max_open_s` (or
+    `open_s`, where that is more); then one request leads. After that its share of the traffic grows for `ramp_s` seconds.
+    `probe_s`: an ejected one whose time is over is asked by a tiny request of our own, one at a provider in so many
+    seconds; None leaves it to the clients' requests.
+
+    Three failures in thirty seconds, a common default, eject a healthy provider at one percent errors under load; four in
+    a row practically never do. `max_open_s` is what `max-wait` is by default, so that a chain of which everybody is
+    ejected waits for the first to be back.
     """
 
     failures: int = attrs.field(default=4, validator=_positive)
@@ -127,3 +138,6 @@ class Breaker:
     volume: int = attrs.field(default=20, validator=_positive)
     window_s: float = attrs.field(default=30.0, validator=_positive)
     open_s: float = attrs.field(default=30.0, validator=_positive)
+    max_open_s: float = attrs.field(default=60.0, validator=_positive)
+    ramp_s: float = attrs.field(default=15.0, validator=_not_negative)
+    probe_s: float | None = attrs.field(default=None, validator=_positive)

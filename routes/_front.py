@@ -234,7 +234,9 @@ class Front:
             raw = await read_body(receive, limit=limit, within_s=server.body_s, took=took)
             if where.door == "count_tokens":
                 return await _messages.count_tokens(self.router, raw, envelope, send)
-            return await _messages.messages(self.turns, raw, envelope, receive, send)
+            turn = _messages.messages(self.turns, raw, envelope, receive, send)
+            del raw  # the turn has it, and lets it go before its end
+            return await turn
         except TooLarge:
             raise _refuse(413, too_large) from None
         except TooSlow:

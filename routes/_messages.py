@@ -99,6 +99,8 @@ async def messages(turns: Turns, raw: bytes, envelope: Envelope, receive: Receiv
     """One turn. Returns the status that was sent, 499 where the client left first. Raises BadRequest."""
     request = request_of(raw, envelope)
     reply = (SSEReply if request.stream else JSONReply)(send, request.id)
+    turn = turns.serve(request, reply)
+    del request, raw  # the turn has them, and lets go of them when nobody will be asked any more
     async with trio.open_nursery() as nursery:
 
         async def watch() -> None:
@@ -109,7 +111,7 @@ async def messages(turns: Turns, raw: bytes, envelope: Envelope, receive: Receiv
 
         nursery.start_soon(watch)
         nursery.start_soon(reply.keep_alive)
-        await turns.serve(request, reply)
+        await turn
         nursery.cancel_scope.cancel()
     return reply.status if reply.ending else 499
 

@@ -133,6 +133,7 @@ def facts() -> SearchStrategy[Facts]:
         "unusable_because": st.sampled_from(["", "no key"]),
         "breaker": st.sampled_from(get_args(BreakerState)),
         "breaker_wait_s": waits,
+        "breaker_reason": st.sampled_from(["", "4 failures in a row, last: server error"]),
         "block_wait_s": waits,
         "block_reason": st.sampled_from(["", "429"]),
         "key_wait_s": waits,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from docs.policies import make
@@ -14,8 +16,25 @@ pytestmark = pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_is_up_to_date(kind: str) -> None:
     """Arguments, defaults, prose and both pictures. Mended by `python -m docs.policies.make`."""
-    made = page(KINDS[kind], make.sources()[kind], *make.played(kind))
-    assert (make.HERE / f"{kind}.md").read_text("utf-8") == made
+    files = make.made_for(kind)
+    assert {name: (make.HERE / name).read_text("utf-8") for name in files} == files
+
+
+def test_nothing_is_left_of_what_was() -> None:
+    """A page or drawing that nothing makes any more."""
+    assert make.stale() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_drawing_is_well_formed_and_serves_light_and_dark(kind: str) -> None:
+    """It parses, has a title for those who do not see it, and reaches for nothing outside itself."""
+    for name, text in make.made_for(kind).items():
+        if name.endswith(".svg"):
+            root = ElementTree.fromstring(text)
+            assert root.findtext("{http://www.w3.org/2000/svg}title")
+            assert "prefers-color-scheme: dark" in text
+            assert "href" not in text
+            assert "url(" not in text
 
 
 @pytest.mark.parametrize("kind", KINDS)

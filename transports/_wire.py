@@ -83,7 +83,7 @@ _EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 class HTTPExchange:
     """An answer that began with 200. `read` gives the events of one socket read."""
 
-    _ask: Ask
+    _ask: Ask | None  # until there is content
     _chunks: AsyncIterator[bytes]
     _decoder: Decoder
     _keys: Keys
@@ -125,8 +125,10 @@ class HTTPExchange:
 
     def _judged(self, events: list[StreamEvent], began: bool) -> list[StreamEvent]:
         """The events, unless they say that the prompt was too long; a refusal among them raises AttemptError."""
-        if not began and (too_long := _overflow.counted(self._ask, events)):
+        if not began and self._ask is not None and (too_long := _overflow.counted(self._ask, events)):
             raise AttemptError(too_long)
+        if self._decoder.began:
+            self._ask = None
         return self._keys.judged(events, began)
 
     async def drain(self) -> None:
@@ -166,15 +168,17 @@ class WireHTTP:
             if ask.provider.proxy is not None:
                 failure = attrs.evolve(failure, message=f"through its proxy: {failure.message}")
             raise keys.struck_from_error(failure) from error
+        stream = response.stream
         try:
             if response.status_code != 200:
                 raise keys.struck_from_error(await self._refused(ask, turn, response, keys))
             exchange = await self._exchange(ask, turn, response, keys)
             exchange.quota = quota_of({k.lower(): v for k, v in response.headers.items()}, self.wall_s())
+            del ask, turn, response  # what was asked takes more room than what is answered
             yield exchange
             await exchange.drain()
         finally:
-            await response.stream.aclose()  # type: ignore[union-attr]
+            await stream.aclose()  # type: ignore[union-attr]
 
     async def turn(self, ask: Ask) -> Turn:
         """The request, written, and the reader of its answer. Raises AttemptError for one that is not to be sent."""

@@ -13,6 +13,7 @@ The response body is passed on as received: no content coding is undone.
 from __future__ import annotations
 
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Final
@@ -125,7 +126,6 @@ class StreamingTransport(httpx.AsyncBaseTransport):
                 "reason_phrase": head.reason,
                 "hedgerow.reused": reused,
             },
-            request=request,
         )
 
     async def sweep(self) -> None:
@@ -218,7 +218,9 @@ class ResponseBody(httpx.AsyncByteStream):
         self._transport = transport
         self._connection: Connection | None = connection
         self._stream = connection.stream
-        self._request = request
+        # Weak, since the body may be large and the answer take minutes; `httpx.Client` holds it anyhow.
+        self._request = weakref.ref(request)
+        self._asked = request.method, request.url
         self._body = head.body
         self._unread = head.rest
         self._read_s = read_s
@@ -249,7 +251,8 @@ class ResponseBody(httpx.AsyncByteStream):
                     return piece
         except READ_FAILURES as error:
             await self.aclose()
-            raise translated(error, READ, self._request) from error
+            request = self._request() or httpx.Request(*self._asked)
+            raise translated(error, READ, request) from error
         except BaseException:
             await self.aclose()
             raise

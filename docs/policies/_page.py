@@ -75,8 +75,8 @@ def _lines(policy: type[Policy], it: Page, good: Played, bad: Played) -> Iterato
     yield from ("## When to use it", "", *_paragraphs(it.use), "", *_paragraphs(f"Not: {it.avoid}"), "")
     yield from ("## Arguments", "", *_arguments(policy, it), "")
     yield from ("## In TOML", "", "```toml", it.toml.strip(), "```", "")
-    yield from ("## On a good day", "", *_scene(it.good, good), "")
-    yield from ("## On a bad day", "", *_scene(it.bad, bad), "")
+    yield from ("## On a good day", "", *_scene(it.good, good, f"{kind}-good"), "")
+    yield from ("## On a bad day", "", *_scene(it.bad, bad, f"{kind}-bad"), "")
     yield from ("## Events", "", *_events(policy, it), "")
     yield from ("## See also", "", ", ".join(_link(name) for name in it.see) + ".")
 
@@ -131,8 +131,11 @@ def _plural(words: str) -> str:
     return f"{first}s{of}{rest}"
 
 
-def _scene(scene: Scene, played: Played) -> Iterator[str]:
-    yield from (*_paragraphs(scene.remark), "", "```text", *played.picture, "```", "")
+def _scene(scene: Scene, played: Played, name: str) -> Iterator[str]:
+    yield from (*_paragraphs(scene.remark), "")
+    if any(account["attempts"] for account in played.shown):
+        yield from (f"![{' '.join(scene.remark.split())}](pictures/{name}.svg)", "")
+    yield from ("```text", *played.picture, "```", "")
     yield from ("<details><summary>The chain of this picture</summary>", "", "``` toml", scene.toml.strip(), "```", "")
     yield "</details>"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from docs.policies._page import Page, index, page
 from docs.policies._stage import Played, play
+from docs.policies._svg import drawing
 from policies import KINDS
 
 HERE = Path(__file__).parent
@@ -38,17 +39,31 @@ def played(kind: str) -> tuple[Played, Played]:
     return play(it.good, kind), play(it.bad, kind)
 
 
+def made_for(kind: str) -> dict[str, str]:
+    """One policy's page and its drawings."""
+    it = sources()[kind]
+    good, bad = played(kind)
+    files = {f"{kind}.md": page(KINDS[kind], it, good, bad)}
+    for name, scene, it_played in (("good", it.good, good), ("bad", it.bad, bad)):
+        if any(account["attempts"] for account in it_played.shown):
+            title = " ".join(scene.remark.split())
+            files[f"pictures/{kind}-{name}.svg"] = drawing(it_played.shown, title)
+    return files
+
+
 def made() -> Mapping[str, str]:
     """Every page by the name of its file."""
     found = sources()
-    pages = {f"{kind}.md": page(KINDS[kind], it, *played(kind)) for kind, it in found.items()}
+    pages = {name: text for kind in found for name, text in made_for(kind).items()}
     return {**pages, "README.md": index((KINDS[kind], it) for kind, it in found.items())}
 
 
 def stale() -> list[str]:
     """The names of files that are not what they would be made now, or that nothing makes any more."""
     pages = made()
-    there = {path.name: path.read_text("utf-8") for path in HERE.glob("*.md")}
+    there = {
+        str(path.relative_to(HERE)): path.read_text("utf-8") for path in (*HERE.glob("*.md"), *HERE.glob("*/*.svg"))
+    }
     return sorted(name for name in there.keys() | pages.keys() if there.get(name) != pages.get(name))
 
 
@@ -60,6 +75,7 @@ def main(args: list[str]) -> int:
     for name in old:
         path = HERE / name
         if name in made():
+            path.parent.mkdir(exist_ok=True)
             path.write_text(made()[name], "utf-8")
         else:
             path.unlink()

@@ -28,6 +28,7 @@ from engine._events import (
     RequestAccepted,
     RequestFinished,
     RequestShared,
+    Rescued,
     TryEnded,
     TryStarted,
 )
@@ -97,6 +98,8 @@ class Recent:
         denied = [e for e in record.events if isinstance(e, HedgeDenied)]
         told["hedges_denied"] = [{"candidate": str(e.candidate), "reason": e.reason} for e in denied]
         told["attempts"] = _attempts(record)
+        if rescues := [_rescue(e) for e in record.events if isinstance(e, Rescued)]:
+            told["rescues"] = rescues
         told["affinity"] = _affinity(record)
         told["learned"] = [_lesson(e) for e in record.events if isinstance(e, LessonLearned)]
         return told
@@ -149,6 +152,8 @@ def _plan(plan: Plan) -> JSON:
             "charge": s.charge.value,
             "not_before_s": s.not_before_s,
             "unlimited": s.unlimited,
+            "behind": s.behind,
+            "last_resort": s.last_resort,
             "hedge_denied": s.denied,
         }
         for s in plan.steps
@@ -226,6 +231,19 @@ def _plain(value: Any) -> Any:
     return attrs.asdict(value) if attrs.has(type(value)) else _rounded(value) if isinstance(value, float) else value
 
 
+def _rescue(event: Rescued) -> JSON:
+    """Who went on with whose text, by their attempts, and how much of it the client had seen."""
+    return {
+        "part": event.part,
+        "from": str(event.candidate),
+        "from_attempt": event.attempt,
+        "by": str(event.by),
+        "by_attempt": event.by_attempt,
+        "state": event.state,
+        "shown_chars": event.shown_chars,
+    }
+
+
 def _attempts(record: Record) -> list[JSON]:
     began_at = record.accepted.at
     rows: dict[int, JSON] = {}
@@ -240,7 +258,7 @@ def _attempts(record: Record) -> list[JSON]:
                     "started_s": _rounded(event.at - began_at),
                     "outcome": "running",
                     "tries": [],
-                }
+                } | ({"part": event.part} if event.part else {})
             case TryStarted():
                 passed = [{**attrs.asdict(key), "wait_s": _rounded(key.wait_s)} for key in event.passed]
                 told: JSON = {"number": event.number, "key": event.key, "failure": None}

@@ -9,6 +9,7 @@ from trio.testing import MockClock
 from engine._events import AttemptEnded, AttemptStarted, Rescued
 from engine._rescue import GO_ON
 from engine._stream import PING, Kind, StreamEvent, error_event
+from engine.observers.recent import Recent
 from engine.testing import HANG, Act, RecordingReply, answer, failing, head, script, tail, text, thinking, tool
 from policies import Deadline, FailureKind, IdleTimeout, MaxAttempts, MaxInFlight, Race, Rescue
 from tests.e2e.grammar import Reading
@@ -168,6 +169,18 @@ async def test_who_only_says_it_again_shows_that_it_was_whole(
     reply = await it.serve()
     reading = read(reply)
     assert (reading.text, reading.stop_reason, reply.ending) == ("The quick fox.", "end_turn", "finish")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_an_empty_end_is_believed_where_a_text_may_stop(
+    scenario: MakeScenario, autojump_clock: MockClock, whole: bool
+) -> None:
+    """Nothing was left to say: the end that was missing is stated, and counts against nobody who states it."""
+    it = scenario({"a": script([head(), *text("The quick fox.", whole=whole)]), "b": script([head(), *tail()])})
+    reply = await it.serve()
+    reading = read(reply)
+    assert (reading.text, reading.stop_reason, reply.ending) == ("The quick fox.", "end_turn", "finish")
+    assert [event.ending for event in it.events(AttemptEnded)] == ["failed", "won"]
 
 
 @pytest.mark.parametrize(
@@ -330,3 +343,26 @@ async def test_pings_of_either_do_not_disturb(scenario: MakeScenario, autojump_c
     reply = await it.serve()
     assert reply.said == "The quick"
     assert Kind.PING not in {e.kind for e in reply.events}
+
+
+async def test_the_account_of_a_request_tells_of_it(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """Who went on with whose text; the bills of both parts are in the total."""
+    it = scenario({"a": script([head(), *text("The ", whole=False)]), "b": script(answer("fox"))})
+    recent = Recent()
+    it.bus.add(recent.fold)
+    await it.serve()
+    told = recent.explain("req_1")
+    assert told is not None
+    assert told["rescues"] == [
+        {
+            "part": 1,
+            "from": "a/m",
+            "from_attempt": 1,
+            "by": "b/m",
+            "by_attempt": 2,
+            "state": "text open",
+            "shown_chars": 4,
+        }
+    ]
+    assert [row.get("part", 0) for row in told["attempts"]] == [0, 1]
+    assert finished(it).totals.wasted == 0

@@ -147,7 +147,13 @@ class ChatDecoder:
             if data == b"[DONE]":
                 self._end()
             elif data:
-                self._chunk(_parsed(frame))
+                try:
+                    chunk = _parsed(frame)
+                except _Unreadable:
+                    if self.settled:
+                        continue  # what cannot be read behind the end of an answer does not undo it
+                    raise
+                self._chunk(chunk)
         return self._writer.given()
 
     # What a chunk holds.

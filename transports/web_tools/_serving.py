@@ -47,7 +47,9 @@ class ServingWebTools:
         if settings.enabled and not runs_them_itself(ask.provider):
             offer = Offer.of(ask.request.body, settings)
         if offer is None:
-            async with self.inner.open(ask) as upstream:
+            opened = self.inner.open(ask)
+            del ask  # it is let go of below as soon as it can be
+            async with opened as upstream:
                 yield upstream
             return
         session = Session(inner=self.inner, ask=ask, offer=offer, settings=settings, web=self.web)
