@@ -32,10 +32,10 @@ from hypercorn.trio.tcp_server import TCPServer
 if sys.platform != "win32":
     import resource
 
-from engine import Books, EventBus, LocalGate, Router, Sharing, Transport
+from engine import Books, Checkups, EventBus, LocalGate, Router, Sharing, Transport
 from engine.config import Config, Provider, check_exposure, load
 from engine.observers.recent import Recent
-from routes import Access, App, Desk, Front, hide_late_disconnect, people
+from routes import Access, App, Care, Desk, Front, hide_late_disconnect, people
 from transports import (
     DIALECTS,
     HTTPCounter,
@@ -127,6 +127,7 @@ class Built:
     bus: EventBus
     books: Books
     router: Router
+    checkups: Checkups
     recent: Recent
     http: StreamingTransport
     ways: Proxied
@@ -172,17 +173,19 @@ def build(
     bus = EventBus()
     books.register(bus)
     bus.add(recent.fold)
+    gate = LocalGate(books)
     router = Router(
         config=current,
         books=books,
         bus=bus,
-        gate=LocalGate(books),
+        gate=gate,
         transports=transport,
         wall_s=wall_s,
         holds=sockets.holds,
         counter=HTTPCounter(ways.to),
     )
     sharing = Sharing(router, bus, current)
+    checkups = Checkups(config=current, books=books, bus=bus, gate=gate, transports=transport)
     desk = Desk(
         version=product_version(),
         config=current,
@@ -191,6 +194,7 @@ def build(
         recent=recent,
         wall_s=wall_s,
         at=trio.current_time,
+        care=Care(config=current, bus=bus, checkups=checkups),
     )
     people_app = hide_late_disconnect(cast(App, people(desk)))
     front = Front(config=current, router=router, turns=sharing, bus=bus, people=people_app, log=log)
@@ -199,6 +203,7 @@ def build(
         bus=bus,
         books=books,
         router=router,
+        checkups=checkups,
         recent=recent,
         http=http,
         ways=ways,
@@ -388,6 +393,7 @@ async def serve(built: Built, sock: socket.socket, *, started: Callable[[], Any]
                 nursery.start_soon(on_signals)
                 nursery.start_soon(swept)
                 nursery.start_soon(built.sockets.run)
+                nursery.start_soon(built.checkups.run)
                 nursery.start_soon(built.sharing.run)
                 started()
                 await hypercorn.trio.serve(built.app, settings, shutdown_trigger=stop.wait)  # type: ignore[arg-type]

@@ -152,6 +152,25 @@ async def everybody_left(clients: int) -> Figure:
     return Figure(f"all upstreams closed after {clients} clients left at once", "ms", ((last - left) * 1000,), 1000)
 
 
+#: Ways to fail before content that a provider has done with at once: what comes after is the proxy's time.
+FAST_FAULTS = ("500", "529", "reset", "close", "html", "empty", "error-event")
+
+
+async def failed_over(rounds: int) -> Figure:
+    """From a provider's failure, all of it sent, to the next one's having the whole request: of each way to fail."""
+    samples = []
+    for fault in FAST_FAULTS:
+        async with behind_proxy(SEQUENCE, fault, "") as (proxy, (bad, good)):
+            for number in range(1, rounds + 1):
+                async with raw_turn(proxy.base_url, "[[say hello]]") as turn:
+                    await until_text(turn)
+                failure, answer = bad.asked[-1], await good.until_asked(number)
+                assert failure.ended is not None
+                assert len(bad.asked) >= number
+                samples.append((answer.arrived - failure.ended) * 1000)
+    return Figure("fail-over beyond the failure itself", "ms", tuple(samples), 20)
+
+
 @attrs.frozen
 class Crowd:
     """Many streams at once: how many were whole, and what they cost. Sizes in KiB."""
@@ -271,6 +290,7 @@ async def measure(progress: Callable[[str], None], size: Size) -> list[Figure]:
     measured(await answered_client_left(size.rounds))
     measured(await everybody_left(size.leaving))
     measured(await added_ttft(size.turns))
+    measured(await failed_over(size.rounds))
     held = await crowd(size.streams, size.stall_s)
     measured(held.figure)
     measured(held.broken)

@@ -35,27 +35,48 @@ class Running:
 
     def get(self, path: str) -> JSON | None:
         """What stands at a path, None where nothing does. Raises NotAnswered."""
+        answer = self._ask("GET", path, ANSWERS_WITHIN_S)
+        if answer.status_code == 404:
+            return None
+        value = _object(answer)
+        if answer.status_code != 200 or value is None:
+            raise NotAnswered(f"what answers at {self.url} is no hedgerow: status {answer.status_code} for {path}")
+        return value
+
+    def post(self, path: str, within_s: float = ANSWERS_WITHIN_S) -> JSON:
+        """What a deed at a path has come to. Raises NotAnswered, in the server's own words where it refuses."""
+        answer = self._ask("POST", path, within_s)
+        value = _object(answer)
+        if value is None:
+            raise NotAnswered(f"what answers at {self.url} is no hedgerow: status {answer.status_code} for {path}")
+        if answer.status_code != 200:
+            error = value.get("error")
+            said = error.get("message") if isinstance(error, dict) else None
+            raise NotAnswered(f"{self.url}: {said or f'status {answer.status_code}'}")
+        return value
+
+    def _ask(self, method: str, path: str, within_s: float) -> httpx.Response:
         headers = {"x-api-key": self.token} if self.token else {}
         try:
-            with httpx.Client(trust_env=False, timeout=ANSWERS_WITHIN_S) as client:
-                answer = client.get(f"{self.url}{path}", headers=headers)
+            with httpx.Client(trust_env=False, timeout=within_s) as client:
+                answer = client.request(method, f"{self.url}{path}", headers=headers)
         except httpx.TransportError as error:
             why = "nothing answers in time" if isinstance(error, httpx.TimeoutException) else "nobody answers"
             raise NotAnswered(
                 f"{why} at {self.url}: start `hedgerow serve`, or name another address with --url"
             ) from None
-        if answer.status_code == 404:
-            return None
         if answer.status_code == 401:
             hint = "the one there is another" if self.token else "it is not set here"
             raise NotAnswered(f"{self.url} wants its token from {self.variable}: {hint}")
-        try:
-            value = answer.json()
-        except ValueError:
-            value = None
-        if answer.status_code != 200 or not isinstance(value, dict):
-            raise NotAnswered(f"what answers at {self.url} is no hedgerow: status {answer.status_code} for {path}")
-        return value
+        return answer
+
+
+def _object(answer: httpx.Response) -> JSON | None:
+    try:
+        value = answer.json()
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def running(url: str | None, config: str | None, environ: Mapping[str, str] = os.environ) -> Running:

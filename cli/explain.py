@@ -92,6 +92,8 @@ def _head(account: JSON) -> Iterator[Line]:
         yield Line("session    ", session, 2)
     if account["own_policies"]:
         yield Line("its own    ", ", ".join(account["own_policies"]), 2)
+    if "shares_answer_of" in account:
+        yield Line("shared     ", f"the same answer as {account['shares_answer_of']}, which was under way", 2)
     if "local_answer" in account:
         yield Line("local      ", f"answered here, as a {account['local_answer']} probe: nobody was asked", 2)
 
@@ -123,11 +125,37 @@ def _happened(account: JSON) -> Iterator[Line]:
         for number, tried in enumerate(attempt["tries"][:-1], 1):
             again = tried["failure"] or "begun anew"
             yield Line(f"{attempt['attempt']}. ", f"{attempt['candidate']}: try {number}: {again}", 3)
-        cost = attempt.get("cost_usd")
-        if cost is not None:
-            yield Line(f"{attempt['attempt']}. ", f"{attempt['candidate']}: {cost:.6f} US dollars", 3)
+        if (bill := attempt.get("bill")) and bill["input"] + bill["output"] + bill["cache_read"] + bill["cache_write"]:
+            yield Line(f"{attempt['attempt']}. ", f"{attempt['candidate']}: {_bill(bill)}", 3)
+    spent = account.get("spent")
+    if spent and len(account["attempts"]) > 1 and spent["usd_known"]:
+        wasted = f", {_usd(spent['usd_wasted'])} of it for answers that were not chosen" if spent["usd_wasted"] else ""
+        unknown = f"; of {spent['attempts_unpriced']} no price is known" if spent["attempts_unpriced"] else ""
+        yield Line("", f"together {_usd(spent['usd_known'])}{wasted}{unknown}", 3)
+    yield from _moved(account.get("affinity") or {})
     for denied in account["hedges_denied"]:
         yield Line("", f"no hedge to {denied['candidate']}: {denied['reason']}", 3)
     for lesson in account["learned"]:
         what = ", ".join(f"{name} {value}" for name, value in lesson.items() if name != "candidate")
         yield Line("", f"learned of {lesson['candidate']}: {what}", 3)
+
+
+def _bill(bill: JSON) -> str:
+    cached = f", {bill['cache_read']:,} from its cache" if bill["cache_read"] else ""
+    tokens = f"{bill['input'] + bill['cache_write'] + bill['cache_read']:,} tokens in{cached}, {bill['output']:,} out"
+    price = ", price not known" if bill["usd"] is None else f", {_usd(bill['usd'])}" if bill["usd"] else ""
+    return f"{tokens}{'' if bill['reported'] else ' (in part estimated)'}{price}"
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.4g} US dollars"
+
+
+def _moved(affinity: JSON) -> Iterator[Line]:
+    """Where the conversation is at home, and what leaving it cost or saved."""
+    if broken := affinity.get("broken"):
+        cost = f"{broken['warm_tokens_lost']:,} warm tokens, {_usd(broken['usd'])}"
+        text = f"not answered at home ({affinity['home']}) but by {broken['instead']}: {broken['reason']}; cost {cost}"
+        yield Line("", text, 3)
+    if moved := affinity.get("moved_to"):
+        yield Line("", f"the conversation is at home at {moved['candidate']} now: {moved['reason']}", 3)

@@ -15,8 +15,11 @@ from engine import (
     AttemptEnded,
     BreakerChanged,
     EngineEvent,
+    HealthChecked,
     InternalError,
     KeyRotated,
+    ProviderReset,
+    ProviderStance,
     RequestFinished,
     ScopeBlocked,
 )
@@ -76,7 +79,23 @@ def log_event(event: EngineEvent) -> None:
                 "attempt failed", id=event.request_id, candidate=str(event.candidate), failure=_kind(str(event.failure))
             )
         case BreakerChanged():
-            _log.warning("breaker", candidate=str(event.candidate), state=event.after, reason=event.reason)
+            seconds = {"seconds": round(event.for_s, 1)} if event.for_s else {}
+            _log.warning("breaker", candidate=str(event.candidate), state=event.after, reason=event.reason, **seconds)
+        case HealthChecked():
+            _log.info(
+                "health check",
+                candidate=str(event.candidate),
+                by=event.by,
+                ok=event.ok,
+                failure=_kind(str(event.failure)) if event.failure else None,
+                seconds=round(event.elapsed_s, 3),
+                tokens=event.bill.tokens,
+                usd=event.bill.usd,
+            )
+        case ProviderReset():
+            _log.warning("provider reset", provider=event.provider, by=event.by)
+        case ProviderStance():
+            _log.warning("provider", provider=event.provider, stance=event.stance, by=event.by)
         case KeyRotated():
             _log.warning(
                 "key rotated",

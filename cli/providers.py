@@ -21,6 +21,7 @@ from rich.console import Console
 
 import server
 from cli.accounts import facts_of, model_row, price_text, provider_row
+from cli.care import add_care
 from cli.shared import config_option, console_here, json_option, mistakes, print_json, read_all
 from cli.tables import show_table, tokens
 from engine.config import REHEARSAL, Config, Provider
@@ -45,13 +46,17 @@ Examples:
   hedgerow providers kimi                 those whose id, name, alias or variable holds this
   hedgerow providers show zai             everything known of one, its models included
   hedgerow providers models open_router   what it lists today
+  hedgerow providers reset zai            at a running server: ask it again at once
   hedgerow providers --json | jq -r '.[] | select(.usable) | .id'
 
 Exit codes: 0 all went well, 1 a provider could not give its list, 2 a wrong command line or configuration.
 """,
 )
 def providers() -> None:
-    """Who can be asked, what is missing, and what each has to offer."""
+    """Who can be asked, what is missing, and what each has to offer; and how to take care of them at a running server."""
+
+
+add_care(providers)
 
 
 @providers.command("list")

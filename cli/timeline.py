@@ -7,7 +7,7 @@ each lane says in words what became of it; where the terminal is too narrow for 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 from rich.text import Text
@@ -57,13 +57,16 @@ def timeline(account: JSON, *, width: int = 100, plain: bool = False) -> Iterato
         yield Text(f"   {'':<{column}} 0{f'{total_s:.2f} s':>{room - 1}}", style="dim")
 
 
+#: What may stand for a candidate, from the shortest on: its provider, its model, what a rehearsal is to do.
+_FORMS: tuple[Callable[[str], str], ...] = (lambda n: n.partition("/")[0], lambda n: n.partition("?")[0], lambda n: n)
+
+
 def _names(candidates: Mapping[str, None], width: int) -> dict[str, str]:
-    """Each candidate by its provider, where that is enough to tell it from the others; never more than a third of a line."""
-    providers = [name.partition("/")[0] for name in candidates]
+    """Each candidate by the least that tells it from the others, and never by more than a third of a line."""
     most = max(_NAME, width // 3)
     told = {}
-    for name, provider in zip(candidates, providers, strict=True):
-        text = provider if providers.count(provider) == 1 else name
+    for name in candidates:
+        text = next(form(name) for form in _FORMS if sum(form(other) == form(name) for other in candidates) == 1)
         told[name] = text if len(text) <= most else f"{text[: most - 2]}.."
     return told
 

@@ -74,7 +74,7 @@ def _said(candidate: str, stages: list[JSON], column: int) -> Iterator[Line]:
     for stage in stages:
         ruling = next(r for r in stage["candidates"] if r["candidate"] == candidate)
         if (_has_a_say(stage) and ruling["verdict"] != "out") or _did_something(ruling):
-            yield Line(f"{stage['by']:<{column}}", _ruling(ruling), 5)
+            yield Line(f"{stage['by']:<{column}}", ruling_text(ruling), 5)
 
 
 def _has_a_say(stage: JSON) -> bool:
@@ -86,7 +86,8 @@ def _did_something(ruling: JSON) -> bool:
     return ruling["verdict"] in ("skipped", "moved", "held") or bool(ruling.get("changes"))
 
 
-def _ruling(ruling: JSON) -> str:
+def ruling_text(ruling: JSON) -> str:
+    """What one stage made of one candidate."""
     overruled = "another policy's reason weighs more" if ruling.get("overruled") else ""
     changes = "" if ruling["verdict"] == "held" else _changed(ruling.get("changes", {}))
     verdict = "" if changes and ruling["verdict"] in ("kept", "out") else _VERDICTS[ruling["verdict"]](ruling)
@@ -106,8 +107,13 @@ _VERDICTS: dict[str, Callable[[JSON], str]] = {
 }
 
 
+def change_text(name: str, before: Any, after: Any) -> str:
+    """One changed value in words."""
+    return _CHANGES.get(name, _any(name))(before, after)
+
+
 def _changed(changes: JSON) -> str:
-    told = (_CHANGES.get(name, _any(name))(*values) for name, values in changes.items())
+    told = (change_text(name, *values) for name, values in changes.items())
     return "; ".join(text for text in told if text)
 
 
@@ -130,13 +136,32 @@ _CHARGES = {
     "budget": "may start beside another, on the hedge budget",
     "never": "starts only when another has failed",
 }
+
+
+def _rows(before: Any, after: Any) -> str:
+    """Rows of the verdict table that a chain has of its own."""
+    new = [row for row in after if row not in before]
+    return "; ".join(f"{kind}: {_row(verdict)}" for kind, verdict in new)
+
+
+def _row(verdict: JSON) -> str:
+    health = "counts" if verdict["counts"] else "does not count"
+    again = "" if verdict["again"] == "nothing" else f", one more try: {verdict['again']}"
+    return f"then {verdict['next']}, {health} against its health{again}"
+
+
 #: How a change is told; any other by its name and both values.
 _CHANGES: dict[str, Callable[[Any, Any], str]] = {
     "patience_s": _patience,
+    "verdicts": _rows,
+    "retry_waits_s": lambda _, after: f"with nobody else left, again after {', '.join(f'{s:.3g}' for s in after)} s",
     "charge": lambda _, after: _CHARGES.get(after, str(after)),
     "first_content_s": lambda _, after: f"first content within {after:.3g} s",
     "idle_s": lambda _, after: f"silence of at most {after:.3g} s",
     "unlimited": lambda _, after: "windows and 429 blocks lifted" if after else "",
+    "denied": lambda _, after: f"no hedge to it: {after}" if after else "",
+    "denies": lambda _, after: f"no hedge beside it: {after}" if after else "",
+    "retry_waits_s": lambda _, after: f"tries again after {_short(after)} s" if after else "tries nobody again",
     "alone": lambda _, after: "nobody beside it" if after else "",
     "wait_s": lambda _, after: "out for good" if after is None else f"back in {after:.3g} s",
 }

@@ -1,9 +1,11 @@
 """The only interpreter of a plan: it owns nurseries, deadlines, the commit point, the relay and the events."""
 
 from engine._books import Books as Books
+from engine._breaker import EVERY as EVERY
 from engine._bus import EventBus as EventBus
 from engine._bus import Subscription as Subscription
 from engine._bus import trace_of as trace_of
+from engine._checkup import Checkups as Checkups
 from engine._events import AffinityBroken as AffinityBroken
 from engine._events import AffinityChanged as AffinityChanged
 from engine._events import AnsweredLocally as AnsweredLocally
@@ -14,11 +16,15 @@ from engine._events import CandidateSkipped as CandidateSkipped
 from engine._events import Committed as Committed
 from engine._events import EngineEvent as EngineEvent
 from engine._events import FirstContent as FirstContent
+from engine._events import HealthChecked as HealthChecked
 from engine._events import HedgeDenied as HedgeDenied
 from engine._events import InternalError as InternalError
 from engine._events import KeyRotated as KeyRotated
 from engine._events import LessonLearned as LessonLearned
 from engine._events import PlanMade as PlanMade
+from engine._events import ProviderReset as ProviderReset
+from engine._events import ProviderStance as ProviderStance
+from engine._events import QuotaTold as QuotaTold
 from engine._events import RequestAccepted as RequestAccepted
 from engine._events import RequestFinished as RequestFinished
 from engine._events import RequestShared as RequestShared
@@ -41,6 +47,7 @@ from engine._names import is_meant as is_meant
 from engine._names import resolve as resolve
 from engine._names import undecorated as undecorated
 from engine._ports import Ask as Ask
+from engine._ports import Asker as Asker
 from engine._ports import Busy as Busy
 from engine._ports import Counter as Counter
 from engine._ports import Fault as Fault
@@ -53,6 +60,8 @@ from engine._ports import Upstream as Upstream
 from engine._ports import Winner as Winner
 from engine._prompt import Prompt as Prompt
 from engine._prompt import measure as measure
+from engine._quota import Allowance as Allowance
+from engine._quota import Quota as Quota
 from engine._refusals import error_body as error_body
 from engine._refusals import error_type as error_type
 from engine._refusals import with_headers as with_headers

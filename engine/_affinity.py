@@ -31,6 +31,8 @@ from engine._events import (
     RequestFinished,
 )
 from engine._kept import keep
+from engine.config import CACHE_S
+from policies import Sticky
 
 #: Session, agent, requested model.
 Key = tuple[str, str, str]
@@ -70,11 +72,15 @@ class _Row:
 
 @attrs.define
 class _Live:
-    """A request under way. `excused`: its conversation's home could not be asked, or failed."""
+    """A request under way. `excused`: its conversation's home could not be asked, or failed.
+
+    `kept` says whether the chain keeps to homes at all: else nobody needs to hear of them.
+    """
 
     key: Key
     home: str
     excused: bool = False
+    kept: bool = False
 
 
 @attrs.define(eq=False)
@@ -113,6 +119,7 @@ class AffinityBook:
         match event:
             case PlanMade():
                 live.excused |= any(skip.candidate.name == live.home for skip in event.plan.skipped)
+                live.kept = any(isinstance(policy, Sticky) for policy in event.policies)
             case CandidateSkipped():
                 live.excused |= event.skip.candidate.name == live.home
             case AttemptEnded():
@@ -144,6 +151,8 @@ class AffinityBook:
         reason = _moved(row, name, event.at, excused=live.excused)
         if reason:
             before, row.home = row.home, name
+            if not live.kept:
+                return
             session, agent, _ = live.key
             yield AffinityChanged(
                 at=event.at,
@@ -157,6 +166,9 @@ class AffinityBook:
 
     @staticmethod
     def _warm(row: _Row, name: str, prefix: _Prefix) -> None:
+        known = row.warm.get(name)
+        if known is not None and prefix.tokens * 2 < known.tokens and prefix.at - known.at < CACHE_S:
+            return  # a question on the side, or a conversation cut short: the longer beginning is still there for a while
         row.warm.pop(name, None)
         row.warm[name] = prefix
         if len(row.warm) > WARM:

@@ -19,10 +19,12 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from engine._events import EngineEvent, FirstContent, LessonLearned, PassedKey, TryEnded, TryStarted
+from engine._events import EngineEvent, FirstContent, LessonLearned, PassedKey, QuotaTold, TryEnded, TryStarted
 from engine._failure import AttemptError, Failure
 from engine._lessons import Learned
 from engine._ports import Ask, Reply, Transport, Upstream, Winner
+from engine._quota import Quota
+from engine._quoting import without_prompt
 from engine._relay import Relay
 from engine._request import Request
 from engine._splice import Splice
@@ -184,7 +186,8 @@ class Attempt:
         where: dict[str, Any] = {"request_id": host.request.id, "attempt": self.id, "candidate": self.step.candidate}
         source = key.source if key else ""
         passed = host.passed_keys(self) if key else ()
-        host.emit(TryStarted(at=trio.current_time(), number=number, key=source, passed=passed, **where))
+        began_at = trio.current_time()
+        host.emit(TryStarted(at=began_at, number=number, key=source, passed=passed, **where))
         failure: Failure | None = None
         via = ""
         try:
@@ -193,10 +196,12 @@ class Attempt:
             # Not kept here: a body is let go while its answer is still being relayed.
             async with host.transport(provider).open(self._ask(host, provider, key)) as upstream:
                 via = upstream.via
+                self._note_quota(host, upstream.quota)
                 self._note_lesson(host)
-                failure = await self._relay(host, upstream)
+                failure = without_prompt(await self._relay(host, upstream), host.request.raw)
         except AttemptError as error:
-            failure = error.failure
+            failure = without_prompt(error.failure, host.request.raw)
+            self._note_quota(host, failure.quota)
             if failure.kind in _REPAIRABLE:
                 self._note_lesson(host, failure)
             if failure.kind in _NEVER_CONNECTED:
@@ -206,8 +211,24 @@ class Attempt:
         finally:
             again = host.outcome.verdict(failure.kind).again if failure else "nothing"
             at = trio.current_time()
-            host.emit(TryEnded(at=at, number=number, key=self.key, failure=failure, again=again, via=via, **where))
+            host.emit(
+                TryEnded(
+                    at=at,
+                    number=number,
+                    key=self.key,
+                    failure=failure,
+                    again=again,
+                    via=via,
+                    elapsed_s=at - began_at,
+                    **where,
+                )
+            )
         return failure
+
+    def _note_quota(self, host: Host, quota: Quota) -> None:
+        if quota:
+            at, who = trio.current_time(), self.step.candidate
+            host.emit(QuotaTold(at=at, request_id=host.request.id, candidate=who, quota=quota, key=self.key))
 
     def _ask(self, host: Host, provider: Provider, key: Secret | None) -> Ask:
         return Ask(
@@ -295,11 +316,13 @@ class Attempt:
         with self.watch:
             while True:
                 now, quiet_since = trio.current_time(), self._quiet_since
-                if quiet_since is not None and now - quiet_since >= idle_s:
+                # The same sum as is slept until: a difference may round to just below `idle_s`, and be so for ever.
+                due_at = (now if quiet_since is None else quiet_since) + idle_s
+                if quiet_since is not None and now >= due_at:
                     self._fell_silent = True
                     self.clock.cancel()
                     return
-                await trio.sleep_until((now if quiet_since is None else quiet_since) + idle_s)
+                await trio.sleep_until(due_at)
 
     # How it can end badly.
 

@@ -17,14 +17,16 @@ from engine._budget import HedgeBudget
 from engine._bus import EventBus
 from engine._counts import CountBook
 from engine._estimates import EstimateBook
-from engine._events import AttemptEnded
 from engine._keys import KeyBook
 from engine._latency import LatencyBook
 from engine._lessons import LessonBook
 from engine._load import LoadBook
+from engine._pushback import PushbackBook
 from engine._rests import RestBook
-from engine._scopes import ScopeBook
-from engine._spend import SpendBook, usd_of
+from engine._retries import RetryBudget
+from engine._scopes import ScopeBook, expected_tokens
+from engine._spend import SpendBook
+from engine._stance import StanceBook
 from engine._tally import TallyBook
 from engine._throughput import ThroughputBook
 from engine._tool_errors import ToolErrorBook
@@ -58,7 +60,10 @@ class Books:
     load: LoadBook = attrs.field(factory=LoadBook)
     latency: LatencyBook = attrs.field(factory=LatencyBook)
     rests: RestBook = attrs.field(factory=RestBook)
+    pushback: PushbackBook = attrs.field(factory=PushbackBook)
+    stances: StanceBook = attrs.field(factory=StanceBook)
     budget: HedgeBudget = attrs.field(factory=HedgeBudget)
+    retries: RetryBudget = attrs.field(factory=RetryBudget)
     lessons: LessonBook = attrs.field(factory=LessonBook)
     estimates: EstimateBook = attrs.field(factory=EstimateBook)
     counts: CountBook = attrs.field(factory=CountBook)
@@ -72,13 +77,7 @@ class Books:
     @classmethod
     def of(cls, config: Callable[[], Config]) -> Books:
         """Books whose settings follow the configuration in force; a provider that is gone counts as unlimited."""
-
-        def cost(event: AttemptEnded) -> float | None:
-            provider = config().providers.get(event.candidate.provider)
-            return usd_of(event.usage, provider.model(event.candidate.model).price) if provider else None
-
         return cls(
-            spend=SpendBook(cost),
             breakers=BreakerBook(lambda id: p.breaker if (p := config().providers.get(id)) else None),
             scopes=ScopeBook(lambda id: p.scope if (p := config().providers.get(id)) else Unlimited()),
             keys=KeyBook(lambda id: p.key_limit if (p := config().providers.get(id)) else None),
@@ -92,7 +91,10 @@ class Books:
             self.scopes,
             self.keys,
             self.rests,
+            self.pushback,
+            self.stances,
             self.budget,
+            self.retries,
             self.lessons,
             self.estimates,
             self.counts,
@@ -150,15 +152,17 @@ class Books:
     ) -> Facts:
         provider = config.providers[candidate.provider]
         model = provider.model(candidate.model)
-        key = self._key(provider, at)
+        key = self._key(provider, at, expected_tokens(need))
         best = self.keys.best(provider.id, len(provider.keys), at)
-        breaker, breaker_wait_s = self.breakers.state(candidate, at)
+        why = self.keys.why(provider.id, len(provider.keys), at) if best.status else (401, "")
+        health = self.breakers.standing(candidate, at)
         block_wait_s, block_reason = self.scopes.block_wait_s(provider.id, key, at)
-        window_wait_s, headroom = self.scopes.window(provider.id, key, at)
-        because = provider.unusable_for(candidate.model)
+        room = self.scopes.room(provider.id, key, at, expected_tokens(need))
         timeouts = provider.timeouts_for(candidate.model)
         key_of = (conversation.session, conversation.agent, conversation.model)
         warm = self.affinity.warm_tokens(key_of, candidate.name, at, provider.cache_s, reports=not provider.local)
+        stance = self.stances.against(provider.id, known=sticky or warm > 0)
+        because = provider.unusable_for(candidate.model) or stance
         return Facts(
             usable=not because,
             unusable_because=because,
@@ -172,29 +176,45 @@ class Books:
             throughput=self.throughput.tokens_per_s(candidate.name, at),
             tool_errors=self.tool_errors.rate(candidate.name, at),
             spent_usd=self.spend.usd(provider.id, wall_s),
-            breaker=breaker,
-            breaker_wait_s=breaker_wait_s,
+            breaker=health.state,
+            breaker_wait_s=health.wait_s,
+            breaker_reason=health.reason,
+            ramp=health.ramp,
+            pushback_s=self.pushback.left_s(provider.id, len(provider.keys), at),
             block_wait_s=block_wait_s,
             block_reason=block_reason,
             key_wait_s=best.wait_s if best.status else 0.0,
-            key_status=best.status or 401,
+            key_status=why[0],
+            key_reason=why[1],
             gone_wait_s=self.rests.gone_wait_s(candidate, at),
-            window_wait_s=window_wait_s,
-            headroom=headroom,
+            window_wait_s=room.wait_s,
+            window_reason=room.reason,
+            headroom=room.headroom,
             free_slots=self.scopes.free_slots(provider.id, key),
             first_content_s=timeouts.first_content_s,
             idle_s=timeouts.idle_s,
             sticky=sticky,
         )
 
-    def _key(self, provider: Provider, at: float) -> int:
+    def back_in_s(self, config: Config, candidate: Candidate, tokens: int, at: float) -> float:
+        """Seconds until a candidate may be asked, as far as its breaker and scope know."""
+        provider = config.providers[candidate.provider]
+        key = self._key(provider, at, tokens)
+        state, wait_s = self.breakers.state(candidate, at)
+        return max(
+            wait_s if state == "open" else 0.0,
+            self.scopes.block_wait_s(provider.id, key, at)[0],
+            self.scopes.room(provider.id, key, at, tokens).wait_s,
+        )
+
+    def _key(self, provider: Provider, at: float, tokens: int) -> int:
         """The key that a request would be sent with now: the first with room, else the one that has room first."""
         keys = range(max(1, len(provider.keys)))
         free = [n for n in keys if self.keys.standing(provider.id, n, at).free] or [0]
 
         def wait_s(key: int) -> tuple[float, bool]:
             blocked_s, _ = self.scopes.block_wait_s(provider.id, key, at)
-            window_s, _ = self.scopes.window(provider.id, key, at)
+            window_s = self.scopes.room(provider.id, key, at, tokens).wait_s
             return max(blocked_s, window_s), self.scopes.free_slots(provider.id, key) == 0
 
         return min(free, key=wait_s)

@@ -1,138 +1,373 @@
-"""Who is ejected, and when they may prove themselves: a fold over events.
+"""Who is ejected, and how they come back: a fold over events.
 
-Counting every error ejects a healthy provider because a client sent nonsense, or because a hedge was cancelled. Only
-failures that the verdict table blames on the candidate arrive here as `counts`; the row clears on a whole answer. After
-`open_s` one probe is admitted; its first content closes the breaker, yet one more failure opens it again at once, until
-an answer was whole.
+A breaker that counts every error ejects a healthy provider because a client sent nonsense or a hedge was cancelled; one
+that lets everybody in when its time is over floods whoever has just come back; one that forgets its last trip opens and
+closes all day. Here only failures that the verdict table blames on the candidate count, and `_evidence` says when they are
+enough. When the time is over one request leads. Its first content closes the breaker, yet one more failure opens it again
+until an answer was whole; and from then on the candidate's share of the traffic grows from a little to all of it. Each
+further trip doubles the time, up to a bound.
+
+There is a row for each model and one for each provider. A connection that cannot be had is the provider's fault and counts
+there alone. Any other failure counts for its model, and for the provider up to half of what ejects: a provider is out as a
+whole when several of its models fail together, and one model's fault never takes its siblings along.
+
+What a request tells is told of the moment it began: an attempt from before the row last opened, or was reset, says nothing
+when it fails late. State follows from events alone, so that a recorded log gives the same book.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Callable, Iterator
 
 import attrs
 
-from engine._events import AttemptEnded, BreakerChanged, EngineEvent, FirstContent
+from engine._events import (
+    AttemptEnded,
+    AttemptStarted,
+    BreakerChanged,
+    EngineEvent,
+    FirstContent,
+    HealthChecked,
+    HealthCheckStarted,
+    ProviderReset,
+)
+from engine._evidence import Caller, Evidence, Why
 from engine._kept import keep
-from policies import Breaker, BreakerState, Candidate
+from policies import Breaker, BreakerState, Candidate, FailureKind
 
-#: How soon somebody refused because a probe is running may ask again, in seconds.
+#: How soon somebody refused because another leads may ask again, in seconds.
 PROBE_WAIT_S = 1.0
+#: Where a whole chain is ejected for longer than anybody waits, its last resort may be asked this long after it was last
+#: found wanting, in seconds.
+LAST_RESORT_S = 5.0
+#: The share of its traffic that a candidate begins with when it comes back.
+FIRST_SHARE = 0.1
+#: The name of the row of a provider as a whole: `zen/*`.
+EVERY = "*"
+#: Failures without a connection: nothing was sent, so neither request nor model is to blame.
+NO_CONNECTION = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
+
+_PROBE = Why(text="the probe failed")
+_RELAPSE = Why(text="it failed again before an answer was whole")
+#: An attempt, by request and number.
+_Who = tuple[str, int]
 
 
 @attrs.define
 class _Row:
-    state: BreakerState = "closed"
-    in_a_row: int = 0
-    outcomes: deque[tuple[float, bool]] = attrs.field(factory=deque)
+    """`since`: attempts that began earlier tell nothing any more. `reserved`: a permit was given to whoever leads next."""
+
+    evidence: Evidence = attrs.field(factory=Evidence)
+    is_open: bool = False
     open_until: float = 0.0
+    since: float = -math.inf
+    by_rate: bool = False
+    trips: int = 0
     reason: str = ""
-    probing: bool = False
+    closed_at: float = -math.inf
+    recovered_at: float | None = None
+    trial: bool = False
+    leader: _Who | None = None
+    reserved: object = attrs.field(default=None, eq=False)
+
+    @property
+    def taken(self) -> bool:
+        return self.leader is not None or self.reserved is not None
+
+    def wait_s(self, at: float) -> float:
+        if not self.is_open:
+            return 0.0
+        if at < self.open_until:
+            return self.open_until - at
+        return PROBE_WAIT_S if self.taken else 0.0
+
+    def ramp(self, at: float, ramp_s: float) -> float:
+        if self.is_open or self.recovered_at is None or at >= self.recovered_at + ramp_s:
+            return 1.0
+        return FIRST_SHARE + (1 - FIRST_SHARE) * (at - self.recovered_at) / ramp_s
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """How a candidate stands, its provider considered. `wait_s` until it may be asked, `ramp` its share of its traffic."""
+
+    state: BreakerState = "closed"
+    wait_s: float = 0.0
+    reason: str = ""
+    ramp: float = 1.0
+
+
+_WELL = Standing()
+
+
+@attrs.frozen(kw_only=True)
+class _Told:
+    """What an attempt or a check says of its candidate when it is over."""
+
+    who: _Who
+    candidate: Candidate
+    caller: Caller
+    began_at: float
+    at: float
+    kind: FailureKind | None = None
+
+    @property
+    def unconnected(self) -> bool:
+        return self.kind in NO_CONNECTION
 
 
 @attrs.define(eq=False)
 class BreakerBook:
-    """One row per candidate. `spec` gives a provider's settings, None for `breaker = "off"`."""
+    """One row per candidate and one per provider. `spec` gives a provider's settings, None for `breaker = "off"`."""
 
     spec: Callable[[str], Breaker | None]
     _rows: dict[str, _Row] = attrs.field(factory=dict)
 
+    # What is asked of it.
+
+    def standing(self, candidate: Candidate, at: float) -> Standing:
+        """As a policy should see it. `Candidate(provider, EVERY)` stands for the provider as a whole."""
+        spec = self.spec(candidate.provider)
+        rows = self._known(candidate)
+        if spec is None or not rows:
+            return _WELL
+        ramp = min(row.ramp(at, spec.ramp_s) for _, row in rows)
+        shut = [(name, row) for name, row in rows if row.is_open]
+        if not shut:
+            return _WELL if ramp == 1.0 else Standing(ramp=ramp)
+        name, worst = max(shut, key=lambda found: (found[1].wait_s(at), found[1].open_until))
+        wide = name != candidate.name
+        reason = f"{candidate.provider} as a whole: {worst.reason}" if wide else worst.reason
+        wait_s = worst.wait_s(at)
+        return Standing(state="open" if wait_s > 0 else "half-open", wait_s=wait_s, reason=reason, ramp=ramp)
+
     def state(self, candidate: Candidate, at: float) -> tuple[BreakerState, float]:
-        """The state as a policy should see it, and the seconds until a probe may be admitted."""
-        row = self._rows.get(candidate.name)
-        if row is None or row.state == "closed" or self.spec(candidate.provider) is None:
-            return "closed", 0.0
-        if at < row.open_until:
-            return "open", row.open_until - at
-        return ("open", PROBE_WAIT_S) if row.probing else ("half-open", 0.0)
+        """The state, and the seconds until somebody may lead."""
+        standing = self.standing(candidate, at)
+        return standing.state, standing.wait_s
 
     def reason(self, candidate: Candidate) -> str:
-        """Why the breaker last opened."""
+        """Why this row last opened."""
         row = self._rows.get(candidate.name)
         return row.reason if row else ""
 
     def failures(self, candidate: Candidate) -> int:
         """Failures in a row."""
         row = self._rows.get(candidate.name)
-        return row.in_a_row if row else 0
+        return row.evidence.in_a_row if row else 0
 
-    def admit(self, candidate: Candidate, at: float) -> float:
-        """Seconds to wait, 0 to go. Going while half-open takes the one probe's place."""
-        state, wait_s = self.state(candidate, at)
-        if state == "half-open":
-            row = self._rows[candidate.name]
-            row.state, row.probing = "half-open", True
-        return wait_s
-
-    def release(self, candidate: Candidate) -> None:
-        """The probe was not sent after all, or ended without a verdict."""
+    def trips(self, candidate: Candidate) -> int:
+        """How often it has opened without staying closed for long in between."""
         row = self._rows.get(candidate.name)
-        if row is not None:
-            row.probing = False
+        return row.trips if row else 0
+
+    def ejected(self, provider: str) -> list[Candidate]:
+        """The open rows of a provider, `EVERY` for itself among them, in the order in which they were last written to."""
+        shut = [Candidate.parse(name) for name, row in self._rows.items() if row.is_open]
+        return [candidate for candidate in shut if candidate.provider == provider]
+
+    def admit(self, candidate: Candidate, at: float, who: object = True, *, last_resort: bool = False) -> float:
+        """Seconds to wait, 0 to go. Going through an open row reserves the leader's place for `who`.
+
+        A `last_resort` need not wait for the row's time, only for `LAST_RESORT_S` since it was last found wanting.
+        """
+        if self.spec(candidate.provider) is None:
+            return 0.0
+        shut = [row for _, row in self._known(candidate) if row.is_open]
+        if last_resort:
+            waits = [PROBE_WAIT_S if row.taken else row.since + LAST_RESORT_S - at for row in shut]
+        else:
+            waits = [row.wait_s(at) for row in shut]
+        wait_s = max(waits, default=0.0)
+        if wait_s > 0:
+            return wait_s
+        for row in shut:
+            row.reserved = who
+        return 0.0
+
+    def release(self, candidate: Candidate, who: object = True) -> None:
+        """Whoever was admitted did not start after all."""
+        for _, row in self._known(candidate):
+            if row.reserved is who:
+                row.reserved = None
+
+    # What it is told.
 
     def fold(self, event: EngineEvent) -> Iterator[EngineEvent]:
         match event:
+            case AttemptStarted():
+                self._lead(event.candidate, (event.request_id, event.attempt))
+            case HealthCheckStarted():
+                self._lead(event.candidate, (event.request_id, 0))
             case FirstContent():
                 yield from self._first_content(event)
             case AttemptEnded(ending="won"):
-                yield from self._whole(event)
+                yield from self._whole(_told(event), event)
             case AttemptEnded(ending="failed", counts=True):
-                yield from self._failure(event)
+                yield from self._failure(_told(event), event)
             case AttemptEnded():
-                self.release(event.candidate)
+                self._leave(event.candidate, (event.request_id, event.attempt))
+            case HealthChecked():
+                yield from self._checked(event)
+            case ProviderReset():
+                yield from self._reset(event)
+
+    def _lead(self, candidate: Candidate, who: _Who) -> None:
+        for _, row in self._known(candidate):
+            if row.is_open and row.leader is None:
+                row.leader, row.reserved = who, None
+
+    def _leave(self, candidate: Candidate, who: _Who) -> None:
+        for _, row in self._known(candidate):
+            if row.leader == who:
+                row.leader = None
 
     def _first_content(self, event: FirstContent) -> Iterator[EngineEvent]:
-        row, spec = self._rows.get(event.candidate.name), self.spec(event.candidate.provider)
-        if row is None or spec is None or row.state != "half-open":
+        if self.spec(event.candidate.provider) is None:
             return
-        row.in_a_row = spec.failures - 1
-        yield self._change(row, "closed", "the probe answered", event.candidate, event)
+        for name, row in self._known(event.candidate):
+            if row.is_open and row.leader == (event.request_id, event.attempt):
+                row.trial = True
+                yield self._close(name, row, "the probe answered", event)
 
-    def _whole(self, event: AttemptEnded) -> Iterator[EngineEvent]:
-        row, spec = self._rows.get(event.candidate.name), self.spec(event.candidate.provider)
-        if row is None or spec is None:
-            return
-        row.in_a_row = 0
-        _note(row, event.at, spec.window_s, ok=True)
-        if row.state != "closed":
-            yield self._change(row, "closed", "an answer was whole", event.candidate, event)
-
-    def _failure(self, event: AttemptEnded) -> Iterator[EngineEvent]:
-        spec = self.spec(event.candidate.provider)
+    def _whole(self, told: _Told, cause: EngineEvent) -> Iterator[EngineEvent]:
+        spec = self.spec(told.candidate.provider)
         if spec is None:
             return
-        name = event.candidate.name
-        row = keep(self._rows, name, self._rows.get(name) or _Row())
-        row.in_a_row += 1
-        _note(row, event.at, spec.window_s, ok=False)
-        failed = sum(not ok for _, ok in row.outcomes)
-        reason = ""
-        if row.state == "half-open":
-            reason = "the probe failed"
-        elif row.in_a_row >= spec.failures:
-            reason = f"{row.in_a_row} failures in a row"
-        elif len(row.outcomes) >= spec.volume and failed >= spec.rate * len(row.outcomes):
-            reason = f"{failed} of {len(row.outcomes)} requests failed within {spec.window_s:g} s"
-        if reason and row.state != "open":
-            last = event.failure.kind.value if event.failure else "failure"
-            row.open_until = event.at + spec.open_s
-            row.reason = f"{reason}, last: {last}"
-            yield self._change(row, "open", row.reason, event.candidate, event)
+        for name, row in self._made(told.candidate):
+            late = told.began_at < row.since
+            if not (row.is_open and row.by_rate and late and row.leader != told.who):
+                # An ejection for the rate has these answers counted already: they were under way.
+                row.evidence.succeeded(told.caller, told.at, spec.window_s)
+                row.trial = False
+                if row.is_open:
+                    yield self._close(name, row, "an answer was whole", cause)
 
-    def _change(
-        self, row: _Row, after: BreakerState, reason: str, candidate: Candidate, cause: EngineEvent
+    def _failure(self, told: _Told, cause: EngineEvent) -> Iterator[EngineEvent]:
+        spec = self.spec(told.candidate.provider)
+        if spec is None:
+            return
+        (name, row), (wide_name, wide) = self._made(told.candidate)
+        led, led_wide = row.leader == told.who, wide.leader == told.who
+        self._leave(told.candidate, told.who)
+        if told.unconnected:
+            # The provider's fault. Who leads for the provider merely leaves its model's place.
+            why = _PROBE if led and not led_wide else None
+            wide_why = _PROBE if led_wide else self._noted(wide, told, spec)
+        else:
+            # The model's fault. Who leads for the provider leaves that place to another model's request.
+            why = _PROBE if led or led_wide else self._noted(row, told, spec)
+            wide_why = None if led_wide else self._noted(wide, told, spec, model=told.candidate.model)
+        if why is not None:
+            yield self._open(name, row, why, spec, told, cause)
+        if wide_why is not None:
+            yield self._open(wide_name, wide, wide_why, spec, told, cause)
+
+    def _noted(self, row: _Row, told: _Told, spec: Breaker, *, model: str = "") -> Why | None:
+        """Count a failure against a closed row: why that is enough to open it, None where it is not."""
+        if row.is_open or told.began_at < row.since:
+            return None
+        caller = None if told.unconnected else told.caller
+        row.evidence.failed(caller, told.at, spec.window_s, model=model, rated=not model)
+        if row.trial and not model and not row.evidence.excused(caller, told.at, spec.window_s):
+            return _RELAPSE
+        return row.evidence.enough(told.at, spec)
+
+    def _checked(self, event: HealthChecked) -> Iterator[EngineEvent]:
+        """A check decides where it leads; elsewhere a good one is welcome, and a bad one is no client's failure."""
+        spec, who = self.spec(event.candidate.provider), (event.request_id, 0)
+        if spec is None:
+            return
+        if event.ok:
+            for name, row in self._known(event.candidate):
+                if row.is_open:
+                    yield self._close(name, row, "a check was answered", event)
+        elif event.counts and any(row.leader == who for _, row in self._known(event.candidate)):
+            kind = event.failure.kind if event.failure else None
+            began_at = event.at - event.elapsed_s
+            told = _Told(who=who, candidate=event.candidate, caller=None, began_at=began_at, at=event.at, kind=kind)
+            yield from self._failure(told, event)
+        else:
+            self._leave(event.candidate, who)
+
+    def _reset(self, event: ProviderReset) -> Iterator[EngineEvent]:
+        for name, row in self._rows.items():
+            if Candidate.parse(name).provider != event.provider:
+                continue
+            was_open = row.is_open
+            if was_open:
+                yield self._close(name, row, f"reset by {event.by}", event, by=event.by)
+            row.evidence, row.since, row.trips, row.trial, row.recovered_at = Evidence(), event.at, 0, False, None
+
+    # Changes.
+
+    def _open(self, name: str, row: _Row, why: Why, spec: Breaker, told: _Told, cause: EngineEvent) -> BreakerChanged:
+        longest_s = max(spec.open_s, spec.max_open_s)
+        if told.at - row.closed_at > longest_s and not row.is_open:
+            row.trips = 0  # it has been well for long: this trip is a first one
+        for_s = min(spec.open_s * 2.0 ** min(row.trips, 30), longest_s)
+        before: BreakerState = "half-open" if row.is_open else "closed"
+        row.is_open, row.open_until, row.since = True, told.at + for_s, told.at
+        row.by_rate = why.by_rate
+        row.trips, row.trial, row.leader, row.recovered_at = row.trips + 1, False, None, None
+        row.reason = f"{why.text}, last: {told.kind.value if told.kind else 'failure'}"
+        return self._changed(name, before, "open", row.reason, cause, for_s=for_s)
+
+    def _close(self, name: str, row: _Row, reason: str, cause: EngineEvent, by: str = "") -> BreakerChanged:
+        before: BreakerState = "half-open" if row.leader is not None else "open"
+        row.is_open, row.leader, row.closed_at, row.recovered_at = False, None, cause.at, cause.at
+        row.evidence.clear()
+        return self._changed(name, before, "closed", reason, cause, by=by)
+
+    def _changed(
+        self,
+        name: str,
+        before: BreakerState,
+        after: BreakerState,
+        reason: str,
+        cause: EngineEvent,
+        *,
+        for_s: float = 0.0,
+        by: str = "",
     ) -> BreakerChanged:
-        before, row.state, row.probing = row.state, after, False
-        if after == "closed":
-            row.outcomes.clear()
         return BreakerChanged(
-            at=cause.at, request_id=cause.request_id, candidate=candidate, before=before, after=after, reason=reason
+            at=cause.at,
+            request_id=cause.request_id,
+            candidate=Candidate.parse(name),
+            before=before,
+            after=after,
+            reason=reason,
+            for_s=for_s,
+            by=by,
         )
 
+    # Rows.
 
-def _note(row: _Row, at: float, window_s: float, *, ok: bool) -> None:
-    """Add an outcome, and drop those that have left the window."""
-    row.outcomes.append((at, ok))
-    while row.outcomes[0][0] < at - window_s:
-        row.outcomes.popleft()
+    def _known(self, candidate: Candidate) -> list[tuple[str, _Row]]:
+        """The rows there are, the candidate's own first."""
+        names = dict.fromkeys((candidate.name, f"{candidate.provider}/{EVERY}"))
+        return [(name, row) for name in names if (row := self._rows.get(name)) is not None]
+
+    def _made(self, candidate: Candidate) -> list[tuple[str, _Row]]:
+        """Both rows, made where they were missing, and the last to be forgotten."""
+        names = (candidate.name, f"{candidate.provider}/{EVERY}")
+        return [(name, keep(self._rows, name, self._rows.get(name) or _Row())) for name in names]
+
+
+def _told(event: AttemptEnded) -> _Told:
+    return _Told(
+        who=(event.request_id, event.attempt),
+        candidate=event.candidate,
+        caller=_caller(event),
+        began_at=event.at - event.elapsed_s,
+        at=event.at,
+        kind=event.failure.kind if event.failure else None,
+    )
+
+
+def _caller(event: AttemptEnded) -> str:
+    """The session; of a client that names none, how its conversation begins."""
+    if event.session or event.estimate is None:
+        return event.session
+    return f"#{event.estimate.conversation[2]:x}"

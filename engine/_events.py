@@ -15,6 +15,7 @@ import attrs
 
 from engine._bill import NO_BILL, NO_TOTALS, Bill, Totals
 from engine._failure import Failure
+from engine._quota import Quota
 from engine._size import Estimate
 from engine._stream import NO_USAGE, Usage
 from policies import Candidate, Need, Plan, Policy, Skip, Verdict, View
@@ -116,6 +117,17 @@ class TryEnded(EngineEvent):
     again: str = "nothing"
     #: What the answer came over, where one began: `http`, `websocket`, `process`.
     via: str = ""
+    elapsed_s: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class QuotaTold(EngineEvent):
+    """A provider has said, with the head of an answer or of a refusal, what is left of its limits."""
+
+    candidate: Candidate
+    quota: Quota
+    #: As in `TryEnded`.
+    key: int = -1
 
 
 @attrs.frozen(kw_only=True)
@@ -180,6 +192,8 @@ class AttemptEnded(EngineEvent):
     estimate: Estimate | None = None
     #: As in `TryEnded`.
     key: int = -1
+    #: The client's session; empty where it named none.
+    session: str = ""
     #: As in `AttemptStarted`.
     part: int = 0
     #: Tool calls that came whole, and how many of them no client could run; see `_calls`.
@@ -254,10 +268,57 @@ class AffinityBroken(EngineEvent):
 
 @attrs.frozen(kw_only=True)
 class BreakerChanged(EngineEvent):
+    """`candidate` has the model `*` where the provider as a whole is meant. `for_s`: for how long it opens.
+
+    `by` is who did it, where it was not the candidate's own doing: `operator`.
+    """
+
     candidate: Candidate
     before: str
     after: str
     reason: str
+    for_s: float = 0.0
+    by: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class HealthCheckStarted(EngineEvent):
+    """A tiny request of our own goes to a candidate. It is no client's, and in no account of requests or attempts."""
+
+    candidate: Candidate
+
+
+@attrs.frozen(kw_only=True)
+class HealthChecked(EngineEvent):
+    """What came of it. `counts`: the failure speaks against the candidate's health. `bill`: what it cost, beside all requests.
+
+    Neither `ok` nor a failure: it was given up.
+    """
+
+    candidate: Candidate
+    ok: bool
+    elapsed_s: float
+    failure: Failure | None = None
+    counts: bool = False
+    bill: Bill = NO_BILL
+    by: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ProviderReset(EngineEvent):
+    """Somebody says that a provider is well again: what was held against it and its models is forgotten."""
+
+    provider: str
+    by: str
+
+
+@attrs.frozen(kw_only=True)
+class ProviderStance(EngineEvent):
+    """Somebody says whether a provider may be asked, until further notice: `draining` for known conversations alone."""
+
+    provider: str
+    stance: Literal["enabled", "draining", "disabled"]
+    by: str
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import attrs
 
-from policies import FailureKind
+from engine._quota import Quota
+from policies import VERDICTS, FailureKind
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +24,8 @@ class Failure:
     `retry_after_s` its wish, already parsed. `stale` marks a reused connection that died before any byte of an answer.
     `tokens` is (needed, maximum) where a prompt was too long and the provider gave the numbers. `cap` is the longest
     answer it would give, in tokens, `window` the window it names as such, `fields` are those of the
-    request that it refuses: what one more try can mend. `bad_call`: what was malformed is a tool call.
+    request that it refuses: what one more try can mend. `bad_call`: what was malformed is a tool call. `quota` is what the
+    headers told of the provider's limits.
     """
 
     kind: FailureKind
@@ -38,7 +40,14 @@ class Failure:
     cap: int | None = None
     window: int | None = None
     fields: frozenset[str] = frozenset()
+    quota: Quota = ()
     bad_call: bool = False
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same may go well in a moment: what the provider is to blame for, or has asked to wait for."""
+        verdict = VERDICTS[self.kind]
+        return verdict.counts or verdict.rests == "scope"
 
     def __str__(self) -> str:
         status = f" ({self.status})" if self.status else ""

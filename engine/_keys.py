@@ -9,7 +9,7 @@ found by hashing, as long as that key is well; other sessions hash to other keys
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Literal
@@ -33,6 +33,10 @@ _NOT_TAKEN = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, Failur
 #: The status that says why nobody should wait for a key.
 STATUSES = {FailureKind.AUTH: 401, FailureKind.QUOTA: 402}
 USED_UP_STATUS = 429
+#: Keys that rest for different reasons have no status of their own that tells why.
+MIXED_STATUS = 503
+_ONE = {401: "was refused", 402: "is out of quota", USED_UP_STATUS: "has reached its usage limit"}
+_MANY = {401: "were refused", 402: "are out of quota", USED_UP_STATUS: "have reached their usage limit"}
 
 State = Literal["fresh", "resting", "half-open", "used up"]
 
@@ -118,6 +122,16 @@ class KeyBook:
     def best(self, provider: str, count: int, at: float) -> Standing:
         """The standing of the key that may be used first."""
         return min((self.standing(provider, n, at) for n in range(max(1, count))), key=lambda s: s.wait_s)
+
+    def why(self, provider: str, count: int, at: float) -> tuple[int, str]:
+        """The status and the words for keys that all rest: one reason where there is one, else how many for which."""
+        standings = [self.standing(provider, n, at) for n in range(max(1, count))]
+        statuses = Counter(s.status for s in standings if s.status is not None)
+        if len(statuses) == 1:
+            (status,) = statuses
+            return status, f"every key {_ONE[status]}"
+        told = [f"{n} {_ONE[status] if n == 1 else _MANY[status]}" for status, n in sorted(statuses.items())]
+        return MIXED_STATUS, f"of {len(standings)} keys " + ", ".join(told)
 
     def take(self, provider: str, key: int, at: float) -> None:
         """One request begins with this key, which was found free in this very tick."""

@@ -22,11 +22,15 @@ SHORTEST_WAIT_S = 0.05
 
 @attrs.frozen
 class Launch:
-    """Start this step now. `beside` a running attempt; `charged` to the hedge budget first."""
+    """Start this step now. `beside` a running attempt; `charged` to the hedge budget first.
+
+    `again`: it has failed before in this request, and a further try is charged to the retry budget first.
+    """
 
     step: Step
     beside: bool = False
     charged: bool = False
+    again: bool = False
 
 
 @attrs.frozen
@@ -38,10 +42,10 @@ class Pause:
 
 @attrs.frozen
 class Wait:
-    """Nothing runs and nobody can start before `until`; `providers` are those who may have room sooner."""
+    """Nothing runs and nobody can start before `until`; with `steps` it may be sooner, should there be room."""
 
     until: float
-    providers: tuple[str, ...]
+    steps: tuple[Step, ...]
 
 
 @attrs.frozen
@@ -61,12 +65,22 @@ class Deny:
 Move = Launch | Pause | Wait | Over | Deny
 
 
+@attrs.define
+class _Failed:
+    """Somebody who has failed, and when he may be asked again. `busy`: the gate has refused him since."""
+
+    at: float
+    step: Step
+    busy: bool = False
+
+
 @attrs.define(eq=False)
 class Pacer:
     """The steps of one plan, on the clock of the race. Times are absolute seconds.
 
     A parked step is one that was busy, when the plan was made or at its launch, or that is held back by `not_before_s`.
-    It comes after the pending ones: beside a running attempt once its wait is over, alone as soon as it is.
+    It comes after the pending ones: beside a running attempt once its wait is over, alone as soon as it is. A failed one
+    is asked again only alone, and when none of the others can be.
     """
 
     plan: Plan
@@ -74,7 +88,10 @@ class Pacer:
     launched: int = 0
     _pending: deque[Step] = attrs.field(init=False)
     _parked: list[tuple[float, Step]] = attrs.field(init=False)
+    _failed: list[_Failed] = attrs.field(factory=list)
+    _retries: int = 0  # further tries begun
     _running: dict[int, bool] = attrs.field(factory=dict)  # attempt -> has shown content
+    _steps: dict[int, Step] = attrs.field(factory=dict)  # attempt -> what it is of
     _due_at: float = math.inf
     _owed: int = 0  # starts that failures have called for and that have not been made
     _waited_s: float = 0.0
@@ -148,22 +165,30 @@ class Pacer:
         return step.candidate not in self._denied and (step.charge is not Charge.NEVER or step.denied != "")
 
     def _soonest(self, now: float) -> Move:
-        if not self._parked:
+        """Alone: whoever can be asked first, those who have not failed before those who have."""
+        again = self._failed if self._retries < len(self.plan.limits.retry_waits_s) else []
+        queue = [(at, step, False) for at, step in self._parked] + [(f.at, f.step, True) for f in again]
+        if not queue:
             return Over()
-        ready_at, step = min(self._parked, key=_ready_at)
+        ready_at, step, failed = min(queue, key=lambda one: (max(one[0], now), one[2], one[0]))
         if ready_at <= now:
-            return Launch(step)
+            return Launch(step, again=failed)
         if ready_at - now > self.plan.limits.max_wait_s - self._waited_s:
             return Over()
-        return Wait(ready_at, tuple(s.candidate.provider for _, s in self._parked))
+        if ready_at >= self.began_at + self.plan.limits.deadline_s:
+            return Over()
+        return Wait(ready_at, (*(step for _, step in self._parked), *(f.step for f in again if f.busy)))
 
     # What happened.
 
     def started(self, attempt: int, step: Step, now: float) -> None:
         """The step was launched: it leaves the plan, and its patience begins."""
+        if any(f.step is step for f in self._failed):
+            self._retries += 1
         self._remove(step)
         self.launched += 1
         self._running[attempt] = False
+        self._steps[attempt] = step
         self._due_at = math.inf if step.patience_s is None else now + step.patience_s
         self._denies = step.denies
         self._owed = max(0, self._owed - 1)
@@ -171,8 +196,14 @@ class Pacer:
     def busy(self, step: Step, wait_s: float | None, now: float) -> None:
         """The gate refused: the step is parked, or out where there is no wait, and the next takes its turn.
 
+        A failed one stays one.
+
         The places of a race are not the candidates' own: whoever comes next moves up into the one that was not taken.
         """
+        failed = next((f for f in self._failed if f.step is step), None)
+        if failed is not None and wait_s is not None:
+            failed.at, failed.busy = max(failed.at, now + max(wait_s, SHORTEST_WAIT_S)), True
+            return
         if step.charge is Charge.FREE and step in self._pending:
             self._pending = _moved_up(self._pending)
         else:
@@ -195,30 +226,54 @@ class Pacer:
         """An attempt has shown content: nobody loses patience with it any more."""
         self._running[attempt] = True
 
-    def failed(self, attempt: int, verdict: Next, fits: Callable[[Step], bool]) -> None:
-        """An attempt is over without an answer. `fits` says whether a step's window may hold the prompt."""
+    def failed(
+        self, attempt: int, verdict: Next, fits: Callable[[Step], bool], *, again_at: tuple[float, float] | None = None
+    ) -> None:
+        """An attempt is over without an answer. `fits` says whether a step's window may hold the prompt.
+
+        `again_at` is given where it may be worth a further try: the time now, and what its provider asked to wait, in
+        seconds.
+        """
         del self._running[attempt]
+        step = self._steps.pop(attempt)
         self._owed += 1
+        waits_s = self.plan.limits.retry_waits_s
+        if again_at is not None and self._retries < len(waits_s):
+            now, asked_s = again_at
+            self._failed.append(_Failed(now + max(waits_s[self._retries], asked_s), step))
         match verdict:
             case Next.STOP:
                 self._halted = True
             case Next.BIGGER:
                 self._pending = deque(s for s in self._pending if fits(s))
                 self._parked = [(at, s) for at, s in self._parked if fits(s)]
+                self._failed = [f for f in self._failed if fits(f.step)]
             case Next.NEXT:
                 pass
 
     def ended(self, attempt: int) -> None:
         """An attempt is over for a reason that calls for nobody else: it won, lost, or the request is gone."""
         self._running.pop(attempt, None)
+        self._steps.pop(attempt, None)
 
     def returned(self, steps: Sequence[Step]) -> None:
         """Attempts that lost to a winner who is none any more: their steps are pending again, first and in this order."""
         self._pending.extendleft(reversed(steps))
 
-    def stirred(self, now: float) -> None:
-        """Somebody made room: those who were busy may be asked again at once."""
-        self._parked = [(min(at, now), step) for at, step in self._parked]
+    def stirred(self, step: Step) -> None:
+        """A permit is kept for this step: it is the next."""
+        self._parked = [(-math.inf if s is step else at, s) for at, s in self._parked]
+        for failed in self._failed:
+            if failed.step is step:
+                failed.at = -math.inf
+
+    def out(self, step: Step) -> None:
+        """This one is not to be waited for."""
+        self._remove(step)
+
+    def no_more_tries(self) -> None:
+        """Who has failed is not asked again: there is no budget for it."""
+        self._failed = []
 
     def waiting(self) -> list[tuple[float, Step]]:
         """Who was merely busy, with the moment of their return."""
@@ -229,6 +284,7 @@ class Pacer:
             self._pending.remove(step)
         else:
             self._parked = [(at, s) for at, s in self._parked if s is not step]
+            self._failed = [f for f in self._failed if f.step is not step]
 
 
 def _ready_at(parked: tuple[float, Step]) -> float:

@@ -14,6 +14,7 @@ import attrs
 
 from engine._failure import Failure
 from engine._lessons import Learned
+from engine._quota import Quota
 from engine._request import Request
 from engine._stream import StreamEvent
 from engine.config import Provider, Secret
@@ -35,9 +36,13 @@ class Ask:
 
 
 class Upstream(Protocol):
-    """An open exchange whose answer has begun well. `via` is what it comes over: `http`, `websocket`, `process`."""
+    """An open exchange whose answer has begun well. `via` is what it comes over: `http`, `websocket`, `process`.
+
+    `quota` is what the head of the answer told of the provider's limits; empty where it told nothing.
+    """
 
     via: str
+    quota: Quota
 
     async def read(self) -> list[StreamEvent] | None:
         """The events of the next read, possibly none; None at the end. Raises AttemptError."""
@@ -127,8 +132,19 @@ class Permit(Protocol):
         The slot moves along; what was sent with the key before stays counted.
         """
 
-    def release(self, *, sent: bool) -> None:
-        """Give back the slot; and the window entry too, where not a byte was sent."""
+    def release(self, *, sent: bool, tokens: int | None = None) -> None:
+        """Give back the slot; and the window entry too, where not a byte was sent.
+
+        `tokens` is what the requests took of a window of tokens, None where nobody has said.
+        """
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Asker:
+    """One request, as the gate knows it: whose it is, and what it will probably take of a window of tokens."""
+
+    session: str = ""
+    tokens: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -144,14 +160,20 @@ class Busy:
 class Gate(Protocol):
     """The last check before a launch. The local one decides at once; a shared one may wait, bounded."""
 
-    async def acquire(self, step: Step, keys: int, session: str = "") -> Permit | Busy:
+    async def acquire(self, step: Step, keys: int, asker: Asker | None = None) -> Permit | Busy:
         """A permit, or why there is none. `keys` is how many keys the provider has in the request's own snapshot.
 
-        A `session` keeps to one of them while it is well: prompt caches belong to an account.
+        A session keeps to one of them while it is well: prompt caches belong to an account. Those who wait go before.
         """
 
-    async def room(self, providers: Sequence[str], within_s: float) -> bool:
-        """True as soon as one of these providers has given a slot back; False after `within_s` seconds."""
+    def enlist(self, asker: Asker, wanted: Sequence[tuple[Step, int]]) -> list[Step]:
+        """Wait for a permit for any of these, each with its provider's number of keys. Those whose line is full come back."""
+
+    async def turn(self, asker: Asker, within_s: float) -> Step | None:
+        """The step for which a permit is kept now; it is to be acquired at once. None after `within_s` seconds."""
+
+    def leave(self, asker: Asker) -> None:
+        """Wait no longer. What is kept for this one goes to the next. To be called whatever happens."""
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ those first that had lost to a commit which the client never learned of.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
@@ -42,10 +42,11 @@ from engine._failure import Failure
 from engine._ledger import Spent, billed
 from engine._lessons import Learned
 from engine._pacer import Deny, Launch, Over, Pacer, Pause, Wait
-from engine._ports import Busy, Fault, Gate, Permit, Reply, Transport
+from engine._ports import Asker, Busy, Fault, Gate, Permit, Reply, Transport
 from engine._relay import Relay
 from engine._request import Request
 from engine._rescue import can_continue, continuation
+from engine._scopes import MAX_BLOCK_S, expected_tokens, used_tokens
 from engine._shown import Seen, Shown
 from engine._splice import Splice
 from engine._stream import StreamEvent
@@ -65,6 +66,9 @@ from policies import (
     no_room_at,
     no_room_in,
 )
+
+#: When a request that finds too many others waiting may come again, in seconds: as long as some of them will have taken.
+CROWDED_S = 5.0
 
 
 @attrs.define(eq=False)
@@ -94,6 +98,7 @@ class Race:
     skips: list[Skip] = attrs.field(factory=list)
     empty: tuple[Candidate, list[StreamEvent]] | None = None
     running: dict[int, Attempt] = attrs.field(factory=dict)
+    asker: Asker = attrs.field(init=False)
     _permits: dict[int, Permit] = attrs.field(factory=dict)
     _losers: tuple[Step, ...] = ()
     _asked: Request = attrs.field(init=False)  # as the client asked it
@@ -105,11 +110,18 @@ class Race:
     _nursery: trio.Nursery | None = None
 
     def __attrs_post_init__(self) -> None:
+        self.asker = Asker(session=self.request.session, tokens=expected_tokens(self.request.need))
         self._asked, self._needed = self.request, self.request.stream
         self.shown.keeping = self.outcome.rescue != "off" and can_continue(self.request)
 
     async def run(self) -> None:
         """Race until there is a winner and it has ended, or nobody is left. Losers' clean-up is awaited too."""
+        try:
+            await self._run()
+        finally:
+            self.gate.leave(self.asker)
+
+    async def _run(self) -> None:
         async with trio.open_nursery() as self._nursery:
             while self.winner is None:
                 now = trio.current_time()
@@ -122,13 +134,27 @@ class Race:
                         self._wake = trio.Event()
                         with trio.move_on_at(until):
                             await self._wake.wait()
-                    case Wait(until, providers):
-                        freed = await self.gate.room(providers, until - now)
-                        self.pacer.waited(trio.current_time() - now)
-                        if freed:
-                            self.pacer.stirred(trio.current_time())
+                    case Wait(until, steps):
+                        await self._wait(until - now, steps, now)
                     case Over():
                         break
+
+    async def _wait(self, for_s: float, steps: Sequence[Step], now: float) -> None:
+        """Nobody can be asked before so many seconds have passed, unless one of these steps has its turn sooner."""
+        for step in self.gate.enlist(self.asker, [(step, len(self.provider(step).keys)) for step in steps]):
+            self.pacer.out(step)
+            skip = Skip(candidate=step.candidate, by="queue", reason="too many requests wait for it", wait_s=CROWDED_S)
+            self._skipped(skip, now)
+        if not isinstance(self.pacer.decide(now), Wait):
+            return
+        turn = await self.gate.turn(self.asker, for_s)
+        self.pacer.waited(trio.current_time() - now)
+        if turn is not None:
+            self.pacer.stirred(turn)
+
+    def _skipped(self, skip: Skip, at: float) -> None:
+        self.skips.append(skip)
+        self.emit(CandidateSkipped(at=at, request_id=self.request.id, skip=skip))
 
     def again(self) -> None:
         """The winner broke and the client has seen nothing of it: let the steps that are left race on.
@@ -144,6 +170,7 @@ class Race:
         seen = self.shown.seen()
         if seen is None:
             return False
+        self.pacer.no_more_tries()  # it was asked, and has been seen
         self._seen, self._part = seen, self._part + 1
         self.request = continuation(self._asked, seen)
         self.winner = None
@@ -157,7 +184,11 @@ class Race:
         if launch.charged and (denial := self._unwelcome(step, now)) is not None:
             self._deny(step, denial.reason, now, anybody=denial.anybody)
             return
-        permit = await self.gate.acquire(step, len(self.provider(step).keys), self.request.session)
+        if launch.again and not self.books.retries.withdraw(self.chain, now):
+            self.pacer.no_more_tries()
+            self._skipped(Skip(candidate=step.candidate, by="retry", reason="the chain's retry budget is spent"), now)
+            return
+        permit = await self.gate.acquire(step, len(self.provider(step).keys), self.asker)
         now = trio.current_time()
         if isinstance(permit, Busy):
             self._refund(launch)
@@ -165,9 +196,8 @@ class Race:
             skip = Skip(
                 candidate=step.candidate, by=permit.by, reason=permit.reason, wait_s=wait_s, status=permit.status
             )
-            self.skips.append(skip)
             self.pacer.busy(step, wait_s, now)
-            self.emit(CandidateSkipped(at=now, request_id=self.request.id, skip=skip))
+            self._skipped(skip, now)
             return
         if self.winner is not None or self.pacer.decide(now) != launch:
             # The gate may have waited, and the world has moved meanwhile.
@@ -229,6 +259,8 @@ class Race:
     def _refund(self, launch: Launch) -> None:
         if launch.charged:
             self.books.budget.refund(self.chain)
+        if launch.again:
+            self.books.retries.refund(self.chain, trio.current_time())
 
     # One attempt's task.
 
@@ -244,7 +276,7 @@ class Race:
         finally:
             attempt.watch.cancel()
             del self._permits[attempt.id]
-            permit.release(sent=attempt.sent)
+            permit.release(sent=attempt.sent, tokens=used_tokens(attempt.relay.usage, attempt.failure))
             self._settle(attempt)
 
     async def commit(self, attempt: Attempt) -> None:
@@ -305,6 +337,7 @@ class Race:
                 bill=self._bill(attempt),
                 estimate=self.request.estimate,
                 key=attempt.key,
+                session=self.request.session,
                 part=attempt.part,
                 tool_calls=attempt.relay.calls.whole,
                 tool_errors=attempt.relay.calls.bad,
@@ -357,7 +390,9 @@ class Race:
             window = self._window(step)
             return window is None or (window > needed and (failed_window is None or window > failed_window))
 
-        self.pacer.failed(attempt.id, verdict.next, fits)
+        again_at = (trio.current_time(), min(failure.retry_after_s or 0.0, MAX_BLOCK_S))
+        worth_it = failure.may_pass and not attempt.part
+        self.pacer.failed(attempt.id, verdict.next, fits, again_at=again_at if worth_it else None)
 
     def _measured(self, step: Step, failure: Failure) -> Failure:
         """A prompt that was too long, with the numbers: the provider's, else what is known. A window it names is learned.

@@ -19,6 +19,8 @@ from engine._shown import Seen
 from engine._stream import JSON, Kind, StreamEvent, block_stop, event
 
 _HIDDEN = frozenset({"thinking", "redacted_thinking"})
+#: With what a text ends that is over: marks of a sentence, what closes a quotation or bracket behind one, and code.
+_STOPS = (*".!?…。！？", '."', '!"', '?"', ".”", "!”", "?”", ".»", ".)", "!)", "?)", "```", "|")  # noqa: RUF001
 #: What `message_start` says of the prompt, and `message_delta` may say again.
 _OF_THE_PROMPT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
@@ -34,6 +36,7 @@ class Splice:
     _open: int | None = attrs.field(init=False)  # index of the block that the client sees open
     _next: int = attrs.field(init=False)
     _into: str = "nothing"  # what the block being read goes into: `text`, `other`, `nothing`
+    _natural: bool = False  # the end was stated, and is one
     _hidden_bytes: int = 0
     _said: list[str] = attrs.field(factory=list)  # text that was given out, until the end
 
@@ -43,8 +46,16 @@ class Splice:
 
     @property
     def committable(self) -> bool:
-        """Whether this is a continuation: it brings something new, or has shown that nothing was missing."""
-        return self.fresh or (self.over and self.seam.repeated)
+        """Whether this is a continuation: it brings something new, or has shown that nothing was missing.
+
+        Nothing is missing either where it says that the answer is over and adds not a word, and the text that was shown
+        stops where texts do. In the middle of a sentence the same silence is a failure like any other.
+        """
+        return self.fresh or (self.over and (self.seam.repeated or self._nothing_missing))
+
+    @property
+    def _nothing_missing(self) -> bool:
+        return self._natural and not self.seam.trimmed and self.seen.text.rstrip().endswith(_STOPS)
 
     def feed(self, events: Iterable[StreamEvent]) -> list[StreamEvent]:
         """What of these goes to the client. Raises MalformedEvent for deltas that are none."""
@@ -97,6 +108,7 @@ class Splice:
     def _message_delta(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self._end_text(out)
         self.over = True
+        self._natural = item.payload.get("delta", {}).get("stop_reason") == "end_turn"
         theirs = item.payload.get("usage")
         usage: JSON = dict(theirs) if isinstance(theirs, dict) else {}
         tokens = usage.get("output_tokens")

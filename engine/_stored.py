@@ -12,13 +12,14 @@ import tomllib
 from typing import Any
 
 import attrs
+import orjson
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn
 
 from engine._events import PlanMade
 from engine._stream import JSON
 from engine.config import policy_of
-from policies import OWN, Candidate, Plan, Policy, View, compose, found_as, to_toml
+from policies import OWN, Candidate, Plan, Policy, View, compose, to_toml
 
 
 class NotRestored(Exception):
@@ -43,6 +44,9 @@ def _compact() -> Converter:
     made.register_unstructure_hook_factory(
         attrs.has, lambda cls: make_dict_unstructure_fn(cls, made, _cattrs_omit_if_default=True)
     )
+    made.register_unstructure_hook_func(
+        lambda kind: getattr(kind, "__origin__", None) is tuple, lambda value: [made.unstructure(one) for one in value]
+    )
     return made
 
 
@@ -56,11 +60,13 @@ def decision_of(made: PlanMade) -> Decision:
 
 def stored(decision: Decision) -> JSON:
     """As JSON, exactly."""
-    return {
+    kept = {
         "candidates": _CONVERTER.unstructure(decision.candidates),
-        "policies": [to_toml(policy, found_as(type(policy))) for policy in decision.policies],
+        "policies": [to_toml(policy) for policy in decision.policies],
         "view": _CONVERTER.unstructure(decision.view),
     }
+    plain: JSON = orjson.loads(orjson.dumps(kept))
+    return plain
 
 
 def restored(value: JSON) -> Decision:

@@ -70,11 +70,21 @@ async def end(race: Race, turn: Turn) -> tuple[Outcome, int | None]:
         await race.reply.finish()
         return "answered", 200
     else:
-        now = trio.current_time()
-        waits_s = [max(0.0, ready_at - now) for ready_at, _ in race.pacer.waiting()]
-        refusal = _refusals.exhausted(race.plan, race.faults, race.skips, waits_s, race.length())
+        refusal = _refusals.exhausted(race.plan, race.faults, race.skips, _waits_s(race), race.length())
     await race.reply.refuse(refusal)
     return "refused", refusal.status
+
+
+def _waits_s(race: Race) -> list[float]:
+    """Seconds until each candidate is back that may be asked again: who was busy, and who may not fail the next time."""
+    now = trio.current_time()
+    waits_s = [max(0.0, ready_at - now) for ready_at, _ in race.pacer.waiting()]
+    waits_s += [skip.wait_s for skip in race.skips if skip.by == "queue" and skip.wait_s is not None]
+    for fault in race.faults:
+        if fault.failure.may_pass:
+            known_s = race.books.back_in_s(race.config, fault.candidate, race.asker.tokens, now)
+            waits_s.append(max(known_s, fault.failure.retry_after_s or 0.0))
+    return waits_s
 
 
 async def _break_off(race: Race, cause: str) -> None:

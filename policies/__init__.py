@@ -58,7 +58,9 @@ from policies._plan import Skip as Skip
 from policies._plan import Step as Step
 from policies._policy import HELD as HELD
 from policies._policy import JSON_DEADLINE_S as JSON_DEADLINE_S
+from policies._policy import LAST_RESORT as LAST_RESORT
 from policies._policy import LIMITS as LIMITS
+from policies._policy import SLOW_START as SLOW_START
 from policies._policy import UNCONFIGURED as UNCONFIGURED
 from policies._policy import Note as Note
 from policies._policy import Phase as Phase
@@ -71,12 +73,13 @@ from policies._policy import kebab as kebab
 from policies._policy import to_toml as to_toml
 from policies._registry import KINDS as KINDS
 from policies._registry import OWN as OWN
-from policies._registry import PLANNED as PLANNED
 from policies._registry import found_as as found_as
 from policies._registry import policy_class as policy_class
+from policies._retry import Retry as Retry
 from policies._room import no_room_at as no_room_at
 from policies._room import no_room_in as no_room_in
 from policies._scope import SCOPES as SCOPES
+from policies._scope import Adaptive as Adaptive
 from policies._scope import Breaker as Breaker
 from policies._scope import Concurrency as Concurrency
 from policies._scope import Scope as Scope
@@ -92,7 +95,6 @@ from policies._select_named import Only as Only
 from policies._select_spend import SpendCap as SpendCap
 from policies._sticky import Reckoning as Reckoning
 from policies._sticky import Sticky as Sticky
-from policies._sticky import expected_wait_s as expected_wait_s
 from policies._verdict import VERDICTS as VERDICTS
 from policies._verdict import Again as Again
 from policies._verdict import FailureKind as FailureKind

@@ -16,7 +16,7 @@ import attrs
 
 from policies._facts import Candidate, View
 from policies._plan import Limits, Outcome, Plan, Skip, Step
-from policies._policy import HELD, LIMITS, UNCONFIGURED, Phase, Policy, compose
+from policies._policy import HELD, LAST_RESORT, LIMITS, SLOW_START, UNCONFIGURED, Phase, Policy, compose
 
 #: What became of a candidate at one stage. `out`: somebody has passed it over before, and this stage has no say on it.
 What = Literal["kept", "skipped", "moved", "held", "out"]
@@ -70,7 +70,13 @@ class Explanation:
 
 
 #: When the stages that are no policies have their turn.
-_BUILT_IN = {UNCONFIGURED: "before all", HELD: "after select", LIMITS: "after all"}
+_BUILT_IN = {
+    UNCONFIGURED: "before all",
+    HELD: "after select",
+    LAST_RESORT: "after select",
+    SLOW_START: "after order",
+    LIMITS: "after all",
+}
 
 
 def explain(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view: View) -> Explanation:

@@ -140,10 +140,15 @@ class Facts:
     block_wait_s: float = 0.0
     block_reason: str = ""
     key_wait_s: float = 0.0
-    #: Why the keys rest: 401 refused, 402 out of quota, 429 at the usage limit that the configuration sets.
+    #: Why the keys rest: 401 refused, 402 out of quota, 429 at the usage limit that the configuration sets; 503 where
+    #: they do so for different reasons.
     key_status: int = 401
+    #: The same in words, where the keys do not all rest for one reason.
+    key_reason: str = ""
     gone_wait_s: float = 0.0
+    #: Until there is room for this request: in the scope's window, and in what the provider says is left of its own.
     window_wait_s: float = 0.0
+    window_reason: str = ""
     headroom: float = 1.0
     free_slots: int | None = None
     #: The candidate's own time limits, where it has any: to first content, and of silence after it.

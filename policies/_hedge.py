@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import ClassVar
 
 import attrs
@@ -28,6 +29,7 @@ from policies._policy import Phase, Policy, PolicyError
 COLD_SAMPLES = 30
 
 
+@lru_cache(maxsize=64)
 def _quantile(value: str) -> int:
     match = re.fullmatch(r"p(\d+)", value)
     if not match or int(match[1]) not in QUANTILES:
@@ -35,6 +37,7 @@ def _quantile(value: str) -> int:
     return int(match[1])
 
 
+@lru_cache(maxsize=64)
 def _times_median(value: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)x-median", value)
     if not match:
@@ -56,8 +59,8 @@ class Hedge(Policy):
     `ceiling_s`; and `cold_s` until enough is known. `extra_load` is the share of requests that may be hedged.
 
     A candidate that costs money is hedged to only with `paid = true`, and then, where `second_usd` says what a second of
-    waiting is worth, the later the dearer the prompt is there. With `warm = "wait"` a candidate that has a part of this
-    conversation in its prompt cache is waited for until it fails.
+    waiting is worth, the later the dearer the prompt is there. With `warm = "wait"` a candidate that has at least half
+    of the prompt in its cache is waited for until it fails.
     """
 
     phase: ClassVar[Phase] = Phase.PACE
@@ -133,10 +136,15 @@ class Hedge(Policy):
             charge=Charge.NEVER if because else Charge.BUDGET,
             alone=leader.sticky,
             denied=because,
-            denies=f"{leader.warm_tokens:,} tokens of this conversation are in {step.candidate}'s prompt cache"
-            if self.warm == "wait" and leader.warm_tokens > 0
-            else "",
+            denies=self._denies(step.candidate, view),
         )
+
+    def _denies(self, candidate: Candidate, view: View) -> str:
+        """Why nobody is started beside this candidate as long as it has not failed; empty where somebody may be."""
+        warm = view.of(candidate).warm_tokens
+        if self.warm == "wait" and warm > 0 and 2 * warm >= view.need.input_tokens:
+            return f"{warm:,} tokens of this conversation are in {candidate}'s prompt cache"
+        return ""
 
     def _denied(self, candidate: Candidate, view: View) -> str:
         """Why this candidate is never asked beside another on its own account; empty where it may be."""
@@ -163,6 +171,17 @@ class Hedge(Policy):
             return 0.0
         usual_s = self.after_s if self.after_s is not None else self._learned_s(leader.latency)
         return max(usual_s * min(leader.ramp, 1.0), min(usual_s, self.floor_s))
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        leader = view.of(candidate)
+        if leader.sticky:
+            return "an open connection waits for this conversation"
+        if leader.breaker == "half-open" or leader.free_slots == 0:
+            return "on probation" if leader.breaker == "half-open" else "all its slots are in use"
+        if self.after_s is not None:
+            return ""
+        samples = 0 if leader.latency is None else leader.latency.samples
+        return f"{self.after} of {samples} answers" if samples >= COLD_SAMPLES else f"only {samples} answers measured"
 
     def _learned_s(self, known: Latency | None) -> float:
         """Cold, it is what the file says, but no less than for smaller prompts and no more than for larger ones."""

@@ -65,7 +65,7 @@ class MaxInFlight(_Limit):
 class MaxWait(_Limit):
     """Wait at most `s` seconds for a candidate that is merely busy; 0 answers at once."""
 
-    s: float = attrs.field(default=60.0, validator=_not_negative)
+    s: float = attrs.field(default=120.0, validator=_not_negative)
 
     def values(self) -> dict[str, float]:
         return {"max_wait_s": self.s}

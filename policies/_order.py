@@ -33,10 +33,24 @@ class Order(Policy):
     """Base of the order policies: a subclass says what to sort by, the least first."""
 
     phase: ClassVar[Phase] = Phase.ORDER
+    eases: ClassVar[bool] = True
+
+    #: Whether those whose rate window is nearly spent go last.
+    spares: ClassVar[bool] = True
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
         """What the steps of this plan are sorted by, at this moment."""
         raise NotImplementedError
+
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        late = view.of(candidate).headroom if self.spares and nearly_spent(candidate, plan, view) else None
+        spared = "" if late is None else f"{late:.0%} of its window left"
+        returning = f"{view.of(candidate).ramp:.0%} of its traffic" if view.of(candidate).ramp < 1 else ""
+        return "; ".join(part for part in (self.words(candidate, plan, view), spared, returning) if part)
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        """What this policy's key comes to, in words."""
+        return ""
 
     def apply(self, plan: Plan, view: View) -> Plan:
         return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=self.key(plan, view))))
@@ -67,7 +81,7 @@ def rests(view: View, candidate: Candidate) -> bool:
     return share < 1 and draw(view, "slow-start", candidate) > ramp(view.of(candidate))
 
 
-def expected_wait_s(plan: Plan, view: View) -> Callable[[Step], float]:
+def load_s(plan: Plan, view: View) -> Callable[[Step], float]:
     """(in flight + 1) x peak-EWMA of time to first content, over the share of traffic that a returning one may have."""
     time_s = to_first_content_s(plan, view)
     return lambda step: (view.of(step.candidate).in_flight + 1) * time_s(step)
@@ -75,18 +89,13 @@ def expected_wait_s(plan: Plan, view: View) -> Callable[[Step], float]:
 
 def to_first_content_s(plan: Plan, view: View) -> Callable[[Step], float]:
     """Peak-EWMA of time to first content over `ramp`. A candidate never measured has the lower median of the others."""
-    usual_s = usual_ttfc_s(plan, view)
+    usual_s = _usual([view.of(step.candidate).ttfc_s for step in plan.steps], otherwise=1.0)
 
     def seconds(step: Step) -> float:
         facts = view.of(step.candidate)
         return (usual_s if facts.ttfc_s is None else facts.ttfc_s) / ramp(facts)
 
     return seconds
-
-
-def usual_ttfc_s(plan: Plan, view: View) -> float:
-    """What is taken for the time of a candidate that was never measured: the lower median of the others', else 1 s."""
-    return _usual([view.of(step.candidate).ttfc_s for step in plan.steps], otherwise=1.0)
 
 
 def usual_throughput(plan: Plan, view: View) -> float:
@@ -106,18 +115,19 @@ class InOrder(Order):
     For a chain with a favourite: the first is asked for as long as it answers, the others are there for when it does not.
     """
 
+    spares: ClassVar[bool] = False
+    eases: ClassVar[bool] = False
+
     priority: tuple[tuple[str, ...], ...] = attrs.field(default=(), metadata=CANDIDATES)
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
-        if not self.priority:
-            return lambda step: plan.position(step.candidate)
-        return lambda step: self._rank(step.candidate)
+        return lambda step: self._rank(step.candidate) if self.priority else plan.position(step.candidate)
 
     def _rank(self, candidate: Candidate) -> int:
         ranks = (rank for rank, group in enumerate(self.priority) if any_matches(group, candidate))
         return next(ranks, len(self.priority))
 
-    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
         if not self.priority:
             return f"line {plan.position(candidate) + 1} of the chain"
         rank = self._rank(candidate)
@@ -133,13 +143,14 @@ class LeastLoaded(Order):
     """
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
-        wait_s = expected_wait_s(plan, view)
+        wait_s = load_s(plan, view)
         return lambda step: (nearly_spent(step.candidate, plan, view), wait_s(step))
 
-    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
-        facts = view.of(candidate)
-        ttfc_s = usual_ttfc_s(plan, view) if facts.ttfc_s is None else facts.ttfc_s
-        guess = " (not measured yet)" if facts.ttfc_s is None else ""
-        back = f" / {ramp(facts):.2g} of its traffic" if facts.ramp < 1 else ""
-        low = f"; {facts.headroom:.0%} of its window left" if nearly_spent(candidate, plan, view) else ""
-        return f"({facts.in_flight} in flight + 1) x {ttfc_s:.3g} s{guess}{back}{low}"
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        return f"({view.of(candidate).in_flight} in flight + 1) x {time_in_words(candidate, plan, view)}"
+
+
+def time_in_words(candidate: Candidate, plan: Plan, view: View) -> str:
+    """Its time to first content, and that it is a guess where it is one."""
+    time_s = to_first_content_s(plan, view)(Step(candidate=candidate))
+    return f"{time_s:.3g} s" + ("" if view.of(candidate).ttfc_s is not None else " (not measured yet)")

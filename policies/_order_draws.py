@@ -15,7 +15,7 @@ import attrs
 
 from policies._facts import Candidate, View
 from policies._names import CANDIDATES, Weights, as_weights
-from policies._order import Order, draw, expected_wait_s, nearly_spent, ramp, rests
+from policies._order import Order, draw, load_s, nearly_spent, ramp, rests, time_in_words
 from policies._plan import Plan, Step
 from policies._policy import PolicyError
 
@@ -35,11 +35,16 @@ class PowerOfTwo(Order):
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
         lot = {step.candidate: draw(view, self.kind(), step.candidate) for step in plan.steps}
-        ready, wait_s = _ready(plan, view), expected_wait_s(plan, view)
+        ready, wait_s = _ready(plan, view), load_s(plan, view)
         two = sorted(ready, key=lambda step: lot[step.candidate])[:2]
         two.sort(key=lambda step: (wait_s(step), lot[step.candidate]))
         place = {step.candidate: 2 for step in ready} | {step.candidate: i for i, step in enumerate(two)}
         return lambda step: place.get(step.candidate, 3)
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        place = self.key(plan, view)(Step(candidate=candidate))
+        wait = f"({view.of(candidate).in_flight} in flight + 1) x {time_in_words(candidate, plan, view)}"
+        return f"drawn, {wait}" if place < 2 else "not drawn"
 
 
 @attrs.frozen
@@ -61,6 +66,9 @@ class RoundRobin(Order):
             return absent and late, absent, rank.get(step.candidate, plan.position(step.candidate))
 
         return place
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        return f"turn {view.turn} of the chain"
 
 
 @attrs.frozen
@@ -88,6 +96,9 @@ class Weighted(Order):
             return late, weight == 0, _lot(view, self.kind(), step.candidate, weight) if weight else 0.0
 
         return place
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        return f"by lot, weight {self.weights.weight(candidate):g}"
 
 
 def _lot(view: View, purpose: str, candidate: Candidate, weight: float = 1.0) -> float:
@@ -119,3 +130,7 @@ class Random(Order):
         place = {step.candidate: (1, 0.0) for step in ready}
         place |= {s.candidate: (0, _lot(view, self.kind(), s.candidate)) for s in ready[: self.top]}
         return lambda step: place.get(step.candidate, (2, 0.0))
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        drawn = self.key(plan, view)(Step(candidate=candidate))[0] == 0
+        return f"by lot among {min(self.top, len(plan.steps))}" if drawn else "not among those drawn from"

@@ -8,12 +8,12 @@ is not known of a candidate is said for each: it must neither banish it before i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
-from policies._facts import Facts, Need, View
-from policies._order import Order, nearly_spent, ramp, rests, to_first_content_s, usual_throughput
+from policies._facts import Candidate, Facts, Need, View
+from policies._order import Order, nearly_spent, ramp, rests, time_in_words, to_first_content_s, usual_throughput
 from policies._plan import Plan, Step
 from policies._policy import PolicyError
 
@@ -32,6 +32,9 @@ class Fastest(Order):
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
         time_s = to_first_content_s(plan, view)
         return lambda step: (nearly_spent(step.candidate, plan, view), time_s(step))
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        return time_in_words(candidate, plan, view)
 
 
 @attrs.frozen
@@ -52,6 +55,10 @@ class HighestThroughput(Order):
 
         return place
 
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        rate = view.of(candidate).throughput
+        return "not measured" if rate is None else f"{rate:.3g} tokens a second"
+
 
 @attrs.frozen
 class MostHeadroom(Order):
@@ -61,6 +68,8 @@ class MostHeadroom(Order):
     without a window, or whose window the chain ignores, has all of it left.
     """
 
+    spares: ClassVar[bool] = False
+
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
         def spent(step: Step) -> float:
             facts = view.of(step.candidate)
@@ -68,6 +77,9 @@ class MostHeadroom(Order):
             return -left * ramp(facts)
 
         return spent
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        return f"{1.0 if candidate.provider in plan.lifted else view.of(candidate).headroom:.0%} of its window left"
 
 
 @attrs.frozen
@@ -79,12 +91,20 @@ class FewestToolErrors(Order):
     counts as faultless. Put `least-loaded` behind it: rate windows are not its concern.
     """
 
+    spares: ClassVar[bool] = False
+
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
         def share(step: Step) -> tuple[bool, float]:
             errors = view.of(step.candidate).tool_errors or 0.0
             return rests(view, step.candidate), errors if errors > TOLERATED else 0.0
 
         return share if view.need.tools else lambda _: 0
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        errors = view.of(candidate).tool_errors
+        if not view.need.tools:
+            return "indifferent: no tools in this request"
+        return "too few calls to tell" if errors is None else f"{errors:.1%} of its calls were bad"
 
 
 @attrs.frozen
@@ -95,6 +115,8 @@ class Cheapest(Order):
     that, and of an answer of `output_tokens` tokens, or of `max_tokens` where the request allows less. Rate windows are not its
     concern: what is free stays first until it is used up.
     """
+
+    spares: ClassVar[bool] = False
 
     output_tokens: int = attrs.field(default=500)
 
@@ -110,6 +132,10 @@ class Cheapest(Order):
             return rests(view, step.candidate), 2 if usd is None else usd > 0, usd or 0.0
 
         return price
+
+    def words(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        usd = expected_usd(view.of(candidate), view.need, self.output_tokens)
+        return "price not known" if usd is None else f"about {usd:.3g} US dollars" if usd else "free"
 
 
 def expected_usd(facts: Facts, need: Need, output_tokens: int) -> float | None:

@@ -39,7 +39,9 @@ class Step:
     `idle_s` the silence after it. `not_before_s` holds the launch back, in seconds from the making of the plan.
     `unlimited` lifts rate windows and 429 blocks for this step. `alone`: nobody is started beside it for want of patience,
     also where it moves up into another's place. `denied` is why this step is never a hedge, where it might have been one;
-    `denies` why no hedge is started beside it, although its patience is over.
+    `denies` why no hedge is started beside it, although its patience is over. `behind` says why it stands behind others
+    that it would come before. `last_resort`: everybody is ejected for longer than the request may wait, so its breaker lets
+    it through before its time, with one request at once.
     """
 
     candidate: Candidate
@@ -52,6 +54,8 @@ class Step:
     alone: bool = False
     denied: str = ""
     denies: str = ""
+    behind: str = ""
+    last_resort: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -84,16 +88,19 @@ class Limits:
 
     Sources of the defaults: 60 and 20 s to first content, 60 s idle and 600 s in all come from what Claude Code was
     measured to tolerate (it gives up after 300 s of silence and retries ten times), with room for long prompts on
-    local models. `given` names the limits that a policy has set: the first replaces the default, more take the minimum.
+    local models. `max_wait_s` is four times a breaker's `open_s`: eleven requests that wait so long outlast ten minutes in
+    which nobody answers. `retry_waits_s` has the wait before each further attempt at somebody who has failed, none by
+    default. `given` names the limits that a policy has set: the first replaces the default, more take the minimum.
     """
 
     max_attempts: int = 6
     max_in_flight: int = 2
-    max_wait_s: float = 60.0
+    max_wait_s: float = 120.0
     deadline_s: float = 600.0
     first_content_s: float = 60.0
     fallback_first_content_s: float = 20.0
     idle_s: float = 60.0
+    retry_waits_s: tuple[float, ...] = ()
     given: frozenset[str] = frozenset()
 
     def tightened(self, **values: float) -> Limits:

@@ -6,6 +6,8 @@ order matters only among order policies, where the first written decides and lat
 
 Selection is a property of the moment, so it may leave nobody. Then the candidate that is back first becomes the only
 step, held until that moment: the request waits, holding nothing, rather than fail while somebody will be free in a second.
+Where that is later than it may wait, and somebody is out for his health alone, the soonest to recover of those is asked at
+once: a chain does not eject itself empty.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ import attrs
 
 from policies._facts import Candidate, View
 from policies._names import Weights
-from policies._plan import Plan, Skip, Step
+from policies._plan import Limits, Plan, Skip, Step
+from policies._slow_start import eased
 
 #: A JSON answer has no pings to keep the client patient: Claude Code gives up on one after 300 s without a byte.
 JSON_DEADLINE_S = 280.0
@@ -54,6 +57,8 @@ class Policy(ABC):
     phase: ClassVar[Phase]
     #: Policies that share such a name exclude each other in one chain: two paces have no meaning together.
     exclusive: ClassVar[str | None] = None
+    #: An order policy that gives those who have just come back their growing share (`Facts.ramp`) itself.
+    eases: ClassVar[bool] = False
 
     @classmethod
     def kind(cls) -> str:
@@ -91,13 +96,12 @@ def to_toml(policy: Policy, kind: str = "") -> str:
 
     `kind` stands in the place of its own name, where that is not the one by which it is found.
     """
-    kind = kind or policy.kind()
+    kind = kind or _written(type(policy))
     given = {
         name: getattr(policy, field.name)
         for name, field in arguments(type(policy)).items()
         if getattr(policy, field.name) != field.default
     }
-    kind = _written(type(policy))
     if not given:
         return _literal(kind)
     pairs = ", ".join(f"{name} = {_literal(value)}" for name, value in {"kind": kind, **given}.items())
@@ -146,8 +150,15 @@ def effective(policies: Sequence[Policy]) -> tuple[Policy, ...]:
 #: Takes each stage of a fold: a policy, or the name of a built-in one, and the plan before and after it.
 Note = Callable[["Policy | str", Plan, Plan], None]
 
-#: The stages that every chain has: who is not usable; who is waited for if nobody is left; what the limits say in the end.
-UNCONFIGURED, HELD, LIMITS = "unconfigured", "first-back", "limits"
+#: The stages that every chain has: who is not usable; who is waited for if nobody is left, or asked at once since waiting
+#: would take too long; who has just come back and stands behind; what the limits say in the end.
+UNCONFIGURED, HELD, LAST_RESORT, SLOW_START, LIMITS = (
+    "unconfigured",
+    "first-back",
+    "last-resort",
+    "slow-start",
+    "limits",
+)
 
 
 def _unnoted(by: Policy | str, before: Plan, after: Plan) -> None:
@@ -173,14 +184,41 @@ def compose(policies: Sequence[Policy], candidates: tuple[Candidate, ...], view:
     for policy in (p for p in ordered if p.phase < Phase.SELECT):
         before, plan = plan, policy.apply(plan, view)
         note(policy, before, plan)
-    plan = _selected(plan, [p for p in ordered if p.phase is Phase.SELECT], view, note)
-    held = None if plan.steps else _first_back(plan)
+    selects = [p for p in ordered if p.phase is Phase.SELECT]
+    selected = _selected(plan, selects, view, note)
+    held = None if selected.steps else _first_back(selected)
+    noted: list[tuple[Policy | str, Plan, Plan]] = []
+    start = selected if held is None else _restored(selected, held, held.wait_s or 0.0)
+    made = _completed(start, ordered, view, held, lambda *stage: noted.append(stage))
+    last = None if made.steps else _soonest_to_recover(plan, selects, view)
+    skip = next((s for s in selected.skipped if s.candidate == last), None)
+    if skip is not None:
+        start = _restored(selected, skip, 0.0)
+        note(LAST_RESORT, selected, start)
+        return _completed(start, ordered, view, None, note)
     if held is not None:
-        step = Step(candidate=held.candidate, not_before_s=held.wait_s or 0.0)
-        before = plan
-        plan = attrs.evolve(plan, steps=(step,), skipped=tuple(s for s in plan.skipped if s is not held))
-        note(HELD, before, plan)
-    for policy in (p for p in ordered if p.phase > Phase.SELECT):
+        note(HELD, selected, start)
+    for stage in noted:
+        note(*stage)
+    return made
+
+
+def _restored(plan: Plan, skip: Skip, wait_s: float) -> Plan:
+    """The plan with somebody who was passed over as its only step, held for so long."""
+    step = Step(candidate=skip.candidate, not_before_s=wait_s)
+    return attrs.evolve(plan, steps=(step,), skipped=tuple(s for s in plan.skipped if s is not skip))
+
+
+def _completed(plan: Plan, ordered: Sequence[Policy], view: View, held: Skip | None, note: Note) -> Plan:
+    """What comes after selecting: order, slow start, pace, limits, outcome."""
+    for policy in (p for p in ordered if p.phase is Phase.ORDER):
+        before, plan = plan, policy.apply(plan, view)
+        note(policy, before, plan)
+    if not any(policy.eases for policy in ordered):
+        before, plan = plan, eased(plan, view)
+        if plan is not before:
+            note(SLOW_START, before, plan)
+    for policy in (p for p in ordered if p.phase > Phase.ORDER):
         before, plan = plan, policy.apply(plan, view)
         note(policy, before, plan)
     before, plan = plan, _finished(plan, view, held)
@@ -212,6 +250,13 @@ def _first_back(plan: Plan) -> Skip | None:
     return min(soft, key=lambda skip: (skip.wait_s, plan.position(skip.candidate)), default=None)
 
 
+def _soonest_to_recover(plan: Plan, selects: Iterable[Policy], view: View) -> Candidate | None:
+    """Of those that would be asked were nobody ejected, the one whose breaker lets a request through first."""
+    well = {name: attrs.evolve(facts, breaker="closed", breaker_wait_s=0.0) for name, facts in view.facts.items()}
+    merely_out = _selected(plan, selects, attrs.evolve(view, facts=well), _unnoted).steps
+    return min((s.candidate for s in merely_out), key=lambda c: view.of(c).breaker_wait_s, default=None)
+
+
 #: The limits to first content: of the first attempt, and of every later one.
 _TO_FIRST_CONTENT = ("first_content_s", "fallback_first_content_s")
 
@@ -238,7 +283,7 @@ def _finished(plan: Plan, view: View, held: Skip | None) -> Plan:
         for i, step in enumerate(plan.steps)
     )
     skipped = tuple(_with_own_limits(skip, view) for skip in plan.skipped)
-    plan = attrs.evolve(plan, limits=limits, steps=steps, skipped=skipped)
+    plan = attrs.evolve(plan, limits=limits, steps=_with_last_resort(steps, limits, view), skipped=skipped)
     late = tuple(
         Skip(
             candidate=s.candidate,
@@ -250,3 +295,13 @@ def _finished(plan: Plan, view: View, held: Skip | None) -> Plan:
         if held and s.not_before_s > limits.max_wait_s
     )
     return plan.skipping(*late)
+
+
+def _with_last_resort(steps: tuple[Step, ...], limits: Limits, view: View) -> tuple[Step, ...]:
+    """Where everybody left is ejected for longer than the request may wait, the soonest to recover is asked now."""
+    wait_s = {step: view.of(step.candidate).breaker_wait_s for step in steps}
+    shut = [step for step in steps if view.of(step.candidate).breaker == "open" and wait_s[step] > limits.max_wait_s]
+    if not steps or len(shut) < len(steps):
+        return steps
+    soonest = min(shut, key=lambda step: wait_s[step])
+    return tuple(attrs.evolve(step, last_resort=True, not_before_s=0.0) if step is soonest else step for step in steps)

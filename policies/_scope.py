@@ -20,31 +20,88 @@ def _positive(_: object, __: object, value: Any) -> None:
         raise PolicyError(f"expected more than 0, got {value:g}")
 
 
+def _below_one(_: object, __: object, value: float) -> None:
+    if not value < 1:
+        raise PolicyError(f"expected a share below 1, got {value:g}")
+
+
+def _not_negative(_: object, __: object, value: float) -> None:
+    if value < 0:
+        raise PolicyError(f"expected 0 or more, got {value:g}")
+
+
 def _share(_: object, __: object, value: float) -> None:
     if value > 1:
         raise PolicyError(f"expected a share of at most 1, got {value:g}")
 
 
+#: Requests that may wait for one provider, where nothing else is said. Each holds its body, and no slot.
+QUEUE = 100
+
+
+def _at_least(least: float) -> Any:
+    def check(_: object, field: attrs.Attribute[Any], value: float | None) -> None:
+        if value is not None and not value >= least:
+            raise PolicyError(f"expected at least {least:g}, got {value:g}")
+
+    return check
+
+
 @attrs.frozen(kw_only=True)
 class Window:
-    """At most `requests` within any `per_s` seconds, and at most `concurrency` at once (None: no bound)."""
+    """At most `requests` and at most `tokens` within any `per_s` seconds, and `concurrency` at once (None: no bound).
+
+    Tokens are those of prompt and answer, what comes from a cache included: estimated when a request begins, and put right
+    by what its provider reports when it ends. `queue` requests may wait until there is room.
+    """
 
     kind: ClassVar[str] = "window"
 
-    requests: int = attrs.field(validator=_positive)
+    requests: int | None = attrs.field(default=None, validator=_positive)
+    tokens: int | None = attrs.field(default=None, validator=_positive)
     per_s: float = attrs.field(validator=_positive)
     concurrency: int | None = attrs.field(default=None, validator=_positive)
+    queue: int = attrs.field(default=QUEUE, validator=_at_least(0))
     per: Per = "provider"
+
+    def __attrs_post_init__(self) -> None:
+        if self.requests is None and self.tokens is None:
+            raise PolicyError("a window needs requests, tokens or both: the most of them within per_s seconds")
 
 
 @attrs.frozen(kw_only=True)
 class Concurrency:
-    """At most `limit` requests at once."""
+    """At most `limit` requests at once. `queue` more may wait for a slot, in an order that is fair between sessions."""
 
     kind: ClassVar[str] = "concurrency"
 
     limit: int = attrs.field(default=16, validator=_positive)
+    queue: int = attrs.field(default=QUEUE, validator=_at_least(0))
     per: Per = "provider"
+
+
+@attrs.frozen(kw_only=True)
+class Adaptive:
+    """As many requests at once as the provider bears, found out: one more after each round that went well, fewer after a 429.
+
+    Additive increase, multiplicative decrease (Chiu and Jain, 1989; TCP since): from `start`, by 1 for each `limit` answers
+    as long as the limit is used, times `cut` after a refusal, never beyond `least` and `most`.
+    """
+
+    kind: ClassVar[str] = "adaptive"
+
+    start: int = attrs.field(default=4, validator=_positive)
+    least: int = attrs.field(default=1, validator=_positive)
+    most: int = attrs.field(default=64, validator=_positive)
+    cut: float = attrs.field(default=0.5, validator=[_positive, _below_one])
+    queue: int = attrs.field(default=QUEUE, validator=_at_least(0))
+    per: Per = "provider"
+
+    def __attrs_post_init__(self) -> None:
+        if not self.least <= self.start <= self.most:
+            raise PolicyError(
+                f"expected least <= start <= most, got least {self.least}, start {self.start}, most {self.most}"
+            )
 
 
 @attrs.frozen(kw_only=True)
@@ -53,18 +110,27 @@ class Unlimited:
 
     kind: ClassVar[str] = "unlimited"
 
+    queue: int = attrs.field(default=QUEUE, validator=_at_least(0))
+    per: Per = "provider"
 
-Scope = Window | Concurrency | Unlimited
-SCOPES: dict[str, type[Scope]] = {scope.kind: scope for scope in (Window, Concurrency, Unlimited)}
+
+Scope = Window | Concurrency | Adaptive | Unlimited
+SCOPES: dict[str, type[Scope]] = {scope.kind: scope for scope in (Window, Concurrency, Adaptive, Unlimited)}
 
 
 @attrs.frozen(kw_only=True)
 class Breaker:
     """When a candidate is ejected and for how long.
 
-    `failures` in a row, or a failure rate of `rate` over at least `volume` requests within `window_s` seconds, open the
-    breaker for `open_s` seconds; then one probe decides. Three failures in thirty seconds, a common default, eject a
-    healthy provider at one percent errors under load; four in a row practically never do.
+    `failures` in a row open it; one that had `volume` outcomes or more within `window_s` seconds is opened by a share of
+    `rate` among them. It is open for `open_s` seconds, and for twice as long at each further trip, up to `max_open_s` (or
+    `open_s`, where that is more); then one request leads. After that its share of the traffic grows for `ramp_s` seconds.
+    `probe_s`: an ejected one whose time is over is asked by a tiny request of our own, one at a provider in so many
+    seconds; None leaves it to the clients' requests.
+
+    Three failures in thirty seconds, a common default, eject a healthy provider at one percent errors under load; four in
+    a row practically never do. `max_open_s` is what `max-wait` is by default, so that a chain of which everybody is
+    ejected waits for the first to be back.
     """
 
     failures: int = attrs.field(default=4, validator=_positive)
@@ -72,3 +138,6 @@ class Breaker:
     volume: int = attrs.field(default=20, validator=_positive)
     window_s: float = attrs.field(default=30.0, validator=_positive)
     open_s: float = attrs.field(default=30.0, validator=_positive)
+    max_open_s: float = attrs.field(default=60.0, validator=_positive)
+    ramp_s: float = attrs.field(default=15.0, validator=_not_negative)
+    probe_s: float | None = attrs.field(default=None, validator=_positive)

@@ -55,7 +55,8 @@ def _lasting(facts: Facts) -> tuple[int | None, str]:
     if facts.gone_wait_s > 0:
         return 404, f"model not found there, tried again in {facts.gone_wait_s:.0f} s"
     if facts.key_wait_s > 0:
-        return facts.key_status, f"{_KEYS[facts.key_status]}, tried again in {facts.key_wait_s:.0f} s"
+        why = facts.key_reason or _KEYS.get(facts.key_status, "no key may be used")
+        return facts.key_status, f"{why}, tried again in {facts.key_wait_s:.0f} s"
     return None, ""
 
 
@@ -69,12 +70,16 @@ _KEYS = {
 def _waits(facts: Facts, *, lifted: bool) -> list[tuple[float, str]]:
     """Every reason to pass a candidate over just now, each with its wait in seconds."""
     rows = [
-        (facts.breaker == "open", facts.breaker_wait_s, "breaker open"),
+        (facts.breaker == "open", facts.breaker_wait_s, _ejected(facts)),
         (facts.block_wait_s > 0 and not lifted, facts.block_wait_s, facts.block_reason or "rate limited"),
-        (facts.window_wait_s > 0 and not lifted, facts.window_wait_s, "rate window full"),
+        (facts.window_wait_s > 0 and not lifted, facts.window_wait_s, facts.window_reason or "rate window full"),
         (facts.free_slots == 0, SLOT_WAIT_S, "no free concurrency slot"),
     ]
     return [(wait, reason) for holds, wait, reason in rows if holds]
+
+
+def _ejected(facts: Facts) -> str:
+    return f"breaker open ({facts.breaker_reason})" if facts.breaker_reason else "breaker open"
 
 
 #: When a slot comes free is not known. One second is a guess at the short side: the gate is asked again then.

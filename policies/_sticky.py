@@ -16,15 +16,16 @@ blocked or ejected just now, this turn goes elsewhere at once, and the next come
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median_low
-from typing import ClassVar
+from typing import Any
 
 import attrs
 
 from policies._facts import Candidate, Facts, View
+from policies._order import Order, ramp
 from policies._plan import Plan, Step
-from policies._policy import Phase, Policy, PolicyError
+from policies._policy import PolicyError
 from policies._select import _waits as waits
 
 #: Until so many samples a candidate's median says less than its last times.
@@ -50,7 +51,7 @@ class Reckoning:
 
 
 @attrs.frozen
-class Sticky(Policy):
+class Sticky(Order):
     """The candidate that a turn of this conversation costs least, in seconds; nothing where the client names no session.
 
     `usd_per_hour` is what an hour of waiting is worth: 60 dollars, about what an hour of a developer's costs, make a second
@@ -58,8 +59,6 @@ class Sticky(Policy):
     hosted model; a local one may take 2 s and more. `move_s` is what any move costs beside. Candidates that know nothing of
     the conversation are left to the order policies after this one.
     """
-
-    phase: ClassVar[Phase] = Phase.ORDER
 
     usd_per_hour: float = attrs.field(default=60.0)
     reread_s: float = attrs.field(default=0.25)
@@ -80,21 +79,28 @@ class Sticky(Policy):
     def _no_negative_move(self, _: object, value: float) -> None:
         _not_negative(value)
 
-    def apply(self, plan: Plan, view: View) -> Plan:
-        known = {
-            s.candidate for s in plan.steps if s.candidate.name == view.affinity or view.of(s.candidate).warm_tokens
-        }
-        if not known:
-            return plan
+    def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
+        known = {s.candidate for s in plan.steps if _knows(s.candidate, view)}
         costs = self.reckoned([s.candidate for s in plan.steps], plan, view)
         of = {each.candidate: each.total_s for each in costs}
         # Those that know nothing of the conversation stand together, where the best of them belongs.
         strangers = min((total_s for who, total_s in of.items() if who not in known), default=0.0)
 
-        def key(step: Step) -> float:
-            return of[step.candidate] if step.candidate in known else strangers
+        return lambda step: of[step.candidate] if step.candidate in known else strangers
 
-        return attrs.evolve(plan, steps=tuple(sorted(plan.steps, key=key)))
+    def say(self, candidate: Candidate, plan: Plan, view: View) -> str:
+        if not any(_knows(step.candidate, view) for step in plan.steps):
+            return "nobody here knows the conversation"
+        costs = self.reckoned([step.candidate for step in plan.steps], plan, view)
+        own = next(each for each in costs if each.candidate == candidate)
+        parts = [f"{own.wait_s:.1f} s to first content"]
+        if own.cold_tokens:
+            money = f" and ${own.usd:.3f}" if own.usd else ""
+            parts.append(f"{own.reread_s:.1f} s for {own.cold_tokens} tokens to read again{money}")
+        if own.move_s:
+            parts.append(f"{own.move_s:g} s for the move")
+        home = "at home: " if candidate.name == view.affinity else "" if _knows(candidate, view) else "a stranger: "
+        return f"{home}{own.total_s:.1f} s = {' + '.join(parts)}"
 
     def reckoned(self, candidates: Sequence[Candidate], plan: Plan, view: View) -> tuple[Reckoning, ...]:
         """What this turn comes to at each of some candidates, whether or not they are in the plan's steps."""
@@ -114,7 +120,7 @@ class Sticky(Policy):
         usd = cold * max(0.0, _write_usd(facts) - _read_usd(warmest)) / 1e6
         return Reckoning(
             candidate=candidate,
-            wait_s=expected_wait_s(facts, usual_s, lifted=lifted),
+            wait_s=wait_for_s(facts, usual_s, lifted=lifted),
             cold_tokens=cold,
             usd=usd,
             reread_s=cold / 1000 * self.reread_s + usd / self.usd_per_hour * 3600,
@@ -125,17 +131,22 @@ class Sticky(Policy):
 _NOBODY = Facts()
 
 
-def expected_wait_s(facts: Facts, usual_s: float, *, lifted: bool = False) -> float:
+def _knows(candidate: Candidate, view: View) -> bool:
+    return candidate.name == view.affinity or view.of(candidate).warm_tokens > 0
+
+
+def wait_for_s(facts: Facts, usual_s: float, *, lifted: bool = False) -> float:
     """How long until first content, in seconds: until the candidate may be asked, and what it then takes.
 
     What it takes is its median for prompts of this size, which one slow answer does not move; without one its last times, and
-    of somebody never measured `usual_s`. It takes up to twice as long with all its slots in use.
+    of somebody never measured `usual_s`. It takes up to twice as long with all its slots in use, and after an outage as many
+    times as long as its share of its usual traffic is smaller: who has most to read elsewhere comes back first.
     """
     held_s = max((wait_s for wait_s, _ in waits(facts, lifted=lifted)), default=0.0)
     own_s = _first_content_s(facts)
     slots = facts.in_flight + (facts.free_slots or 0)
     load = 0.0 if facts.free_slots is None or not slots else facts.in_flight / slots
-    return held_s + (usual_s if own_s is None else own_s) * (1 + load)
+    return held_s + (usual_s if own_s is None else own_s) * (1 + load) / ramp(facts)
 
 
 def _first_content_s(facts: Facts) -> float | None:

@@ -14,10 +14,11 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from engine import JSON, Books, Learned, Router, error_body, error_type
+from engine import EVERY, JSON, Books, Learned, Router, error_body, error_type
 from engine.config import REHEARSAL, Config, Provider, Secret
 from engine.observers.recent import Recent
 from policies import Candidate
+from routes._care import Care, add_care
 
 #: How the front tells these doors the id it has given a request.
 REQUEST_ID = b"x-hedgerow-request-id"
@@ -34,6 +35,8 @@ class Desk:
     recent: Recent
     wall_s: Callable[[], float]
     at: Callable[[], float]
+    #: What may be done to providers here; None: nothing.
+    care: Care | None = None
 
 
 def people(desk: Desk) -> QuartTrio:
@@ -97,6 +100,8 @@ def people(desk: Desk) -> QuartTrio:
             return Response(error_body(error_type(404), message, _request_id()), 404, content_type="application/json")
         return told
 
+    if desk.care is not None:
+        add_care(app, desk.care, lambda id: _provider(desk, desk.config().providers[id]), _request_id)
     return app
 
 
@@ -105,23 +110,20 @@ def _request_id() -> str:
 
 
 def _provider(desk: Desk, provider: Provider) -> JSON:
-    """Health is kept per model; a provider is healthy while none of its models is ejected."""
+    """Health is kept per model and for the provider as a whole; a provider is healthy while nothing of it is ejected."""
     listed = {c.model for chain in desk.config().chains.values() for c in chain.candidates if c.provider == provider.id}
     models = sorted(listed.union(desk.books.lessons.models(provider.id)))
     rows: JSON = {}
     for model in models:
         candidate = Candidate(provider.id, model)
-        state, wait_s = desk.books.breakers.state(candidate, desk.at())
         rows[model] = {
-            "breaker": state,
-            "back_in_s": round(wait_s, 1),
-            "failures_in_a_row": desk.books.breakers.failures(candidate),
-            "last_ejection": desk.books.breakers.reason(candidate),
+            **_health(desk, candidate),
             "in_flight": desk.books.load.in_flight(candidate.name),
             "time_to_first_content_s": desk.books.load.ttfc_s(candidate.name, desk.at()),
             "learned": _learned(desk.books.lessons.of(candidate)),
         }
     at, scopes = desk.at(), desk.books.scopes
+    whole, stance = _health(desk, Candidate(provider.id, EVERY)), desk.books.stances.of(provider.id)
     blocks = [scopes.block_wait_s(provider.id, n, at) for n in range(max(1, len(provider.keys)))]
     blocked_s, reason = min(blocks)
     return {
@@ -131,14 +133,34 @@ def _provider(desk: Desk, provider: Provider) -> JSON:
         "enabled": provider.enabled,
         "usable": provider.usable,
         "why_not": provider.unusable_because,
-        "healthy": provider.usable and all(r["breaker"] == "closed" for r in rows.values()),
-        "failures": sum(r["failures_in_a_row"] for r in rows.values()),
+        "stance": stance,
+        "healthy": provider.usable
+        and stance == "enabled"
+        and all(row["breaker"] == "closed" for row in (whole, *rows.values())),
+        "failures": max(whole["failures_in_a_row"], sum(row["failures_in_a_row"] for row in rows.values())),
+        "as_a_whole": whole,
+        "pushback_s": round(desk.books.pushback.left_s(provider.id, len(provider.keys), at), 1),
         "keys": len(provider.keys),
         "key_states": [_key(desk, provider, n, *block) for n, block in enumerate(blocks) if provider.keys],
-        "scope": {"kind": provider.scope.kind, **attrs.asdict(provider.scope)},
+        "scope": {"kind": provider.scope.kind, **attrs.asdict(provider.scope, filter=lambda _, v: v is not None)},
         "blocked_s": round(blocked_s, 1),
         "blocked_because": reason,
         "models": rows,
+    }
+
+
+def _health(desk: Desk, candidate: Candidate) -> JSON:
+    """How a model stands, or a provider as a whole: its breaker, why and until when, and its share while it comes back."""
+    breakers, at = desk.books.breakers, desk.at()
+    standing = breakers.standing(candidate, at)
+    return {
+        "breaker": standing.state,
+        "back_in_s": round(standing.wait_s, 1),
+        "reason": standing.reason,
+        "ramp": round(standing.ramp, 2),
+        "failures_in_a_row": breakers.failures(candidate),
+        "trips": breakers.trips(candidate),
+        "last_ejection": breakers.reason(candidate),
     }
 
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import orjson
 import trio
 
-from engine import PING, Refusal, StreamEvent, Winner, error_body, error_event, with_headers
+from engine import PING, Refusal, StreamEvent, Winner, error_body, error_event, error_type, with_headers
 from routes._aggregate import Aggregate
 from routes._asgi import Headers, Send, answer
 
@@ -69,8 +69,11 @@ class SSEReply:
 
     async def refuse(self, refusal: Refusal) -> None:
         if self._head_out:
-            # The status is spent: an overload is the one error after which every client asks again.
-            kind = "overloaded_error" if refusal.should_retry is not False else refusal.type
+            # The status is spent. Of a message that the client has seen nothing of, any type but `overloaded_error` makes
+            # Claude Code ask at once without a stream, where it reads statuses and waits again; that one ends the turn of
+            # an Opus model with the third.
+            kind = "overloaded_error" if self.visible else refusal.type
+            kind = kind if self.visible or kind != "overloaded_error" else error_type(503)
             await self._write(error_event(kind, refusal.message).raw, more=False)
             return
         self.ending, self.status = True, refusal.status

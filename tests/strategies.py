@@ -54,6 +54,7 @@ from policies import (
     RequireCapability,
     Rescue,
     RescueMode,
+    Retry,
     RoundRobin,
     Sequence,
     SilentSkip,
@@ -132,6 +133,7 @@ def facts() -> SearchStrategy[Facts]:
         "unusable_because": st.sampled_from(["", "no key"]),
         "breaker": st.sampled_from(get_args(BreakerState)),
         "breaker_wait_s": waits,
+        "breaker_reason": st.sampled_from(["", "4 failures in a row, last: server error"]),
         "block_wait_s": waits,
         "block_reason": st.sampled_from(["", "429"]),
         "key_wait_s": waits,
@@ -245,6 +247,7 @@ BY_CLASS: dict[type[Policy], SearchStrategy[Policy]] = {
     Deadline: st.builds(Deadline, s=durations),
     FirstContentTimeout: st.builds(FirstContentTimeout, s=durations, fallback_s=_maybe(durations)),
     IdleTimeout: st.builds(IdleTimeout, s=durations),
+    Retry: st.builds(Retry, tries=st.integers(1, 20), base_s=durations, cap_s=durations),
     CommitAt: st.builds(CommitAt, at=st.sampled_from(get_args(CommitPoint))),
     Rescue: st.builds(Rescue, mode=st.sampled_from(get_args(RescueMode))),
     OnFailure: st.builds(

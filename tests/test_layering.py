@@ -48,6 +48,7 @@ PURE = (
     "engine/_failure.py",
     "engine/_keys.py",
     "engine/_kept.py",
+    "engine/_histogram.py",
     "engine/_latency.py",
     "engine/_lessons.py",
     "engine/_load.py",

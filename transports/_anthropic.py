@@ -63,9 +63,13 @@ class StreamError(ValueError):
 
 
 class BadArguments(StreamError):
-    """What broke it are the arguments of a tool call: the model's fault rather than the host's."""
+    """What broke it is a tool call, its arguments or the want of a name: the model's fault rather than the host's."""
 
     bad_call = True
+
+
+class _Unreadable(StreamError):
+    """A frame that holds no event."""
 
 
 class AnthropicDecoder:
@@ -156,6 +160,8 @@ class AnthropicDecoder:
         of_live = piece.count(self._run + b",") + piece.count(self._run + b"}")
         if of_live != frames or piece.count(b'"index":') != frames or piece.count(b"}}\n\n") != frames:
             return None
+        if not (piece.isascii() or _is_text(piece)):
+            return None
         self._lanes[0].filled = True
         return StreamEvent(Kind.DELTAS, piece, content=self._lanes[0].divisible)
 
@@ -164,7 +170,12 @@ class AnthropicDecoder:
         for frame in frames:
             if self._done:
                 break
-            out += self._frame(frame)
+            try:
+                out += self._frame(frame)
+            except _Unreadable:
+                if not self.ended:
+                    raise
+                # What cannot be read behind the end of a message does not undo it.
         return out
 
     def _frame(self, frame: Frame) -> list[StreamEvent]:
@@ -173,9 +184,9 @@ class AnthropicDecoder:
         try:
             payload = orjson.loads(frame.data)
         except orjson.JSONDecodeError:
-            raise StreamError("an event whose data is not JSON") from None
+            raise _Unreadable("an event whose data is not JSON") from None
         if not isinstance(payload, dict):
-            raise StreamError("an event whose data is not an object")
+            raise _Unreadable("an event whose data is not an object")
         name = frame.event.decode("utf-8", "replace")
         kind = payload.get("type") or name
         if not isinstance(kind, str):
@@ -220,6 +231,8 @@ class AnthropicDecoder:
         theirs, block = payload["index"], payload["content_block"]
         if not isinstance(block, dict) or type(theirs) is not int:
             raise StreamError("a malformed content_block_start event")
+        if block.get("type") == "tool_use" and not (isinstance(block.get("name"), str) and block["name"]):
+            raise StreamError("a tool call without a name")
         while self._lanes and self._lanes[0].divisible:
             out += self._end_live()
         lane = Lane(theirs, self._next, block)
@@ -393,6 +406,15 @@ _HANDLERS: dict[str, Callable[[AnthropicDecoder, JSON, bytes | None], list[Strea
     "ping": AnthropicDecoder._ping,
     "error": AnthropicDecoder._error,
 }
+
+
+def _is_text(piece: bytes) -> bool:
+    """Whether it is UTF-8: some clients die of a stream that is not."""
+    try:
+        piece.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import orjson
 
 from engine import Failure
 from policies import FailureKind
+from transports._quotas import quota_of
 from transports._remedies import cap_in, fields_in, names_in, room_in
 from transports._waits import retry_after_s
 
@@ -171,6 +172,7 @@ def classify(
         cap=cap,
         window=window,
         fields=fields,
+        quota=quota_of(headers, now_wall_s),
     )
 
 

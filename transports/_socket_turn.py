@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import attrs
 import orjson
 
-from engine import JSON, Ask, AttemptError, Failure, StreamEvent
+from engine import JSON, Ask, AttemptError, Failure, Quota, StreamEvent
 from policies import FailureKind
 from transports import _overflow
 from transports._anthropic import StreamError
@@ -66,6 +66,7 @@ class SocketTurn:
     keys: Keys = attrs.field(repr=False)
     wall_s: Callable[[], float]
     via: str = "websocket"
+    quota: Quota = ()
     _waiting: list[JSON] = attrs.field(factory=list, repr=False)
     _output: list[Any] = attrs.field(factory=list, repr=False)
     _last: JSON | None = attrs.field(default=None, repr=False)

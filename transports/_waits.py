@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from transports._quotas import quota_of, spent_s
+
 _TRY_AGAIN = re.compile(r"try again in (?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s))?", re.I)
 
 
@@ -20,8 +22,6 @@ _MOMENT = re.compile(rb'"resets_at"\s*:\s*(\d{10})(?:\.\d+)?\b')
 _DATE = re.compile(r"reset(?:s|ting)? (?:at|on) (\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(Z|[+-]\d\d:\d\d)?", re.I)
 #: What the hosts that write dates without a zone may mean: UTC or China's.
 _ZONES = ("+00:00", "+08:00")
-#: `6m0s`, `120ms`, `2m59.56s`, `1h`, or plain seconds: what is left of a window, in OpenAI's and Groq's headers.
-_DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)(ms|s)?)?")
 _DELAYS = re.compile(rb'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"|"resets_in_seconds"\s*:\s*(\d+(?:\.\d+)?)')
 
 
@@ -31,8 +31,7 @@ def retry_after_s(
     """How long the provider asks us to wait, in seconds, or None.
 
     The order of both official SDKs: `retry-after-ms`, `retry-after` as seconds, as a date; then the wording
-    "try again in 1m2.5s", a delay or a moment in the body, a date in the text, what is left of a window that is used up
-    (`x-ratelimit-reset-requests`), and OpenRouter's `x-ratelimit-reset` in milliseconds since the epoch.
+    "try again in 1m2.5s", a delay or a moment in the body, a date in the text, and the reset of a limit that is used up.
     """
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = _number(headers.get(name, ""))
@@ -54,22 +53,7 @@ def retry_after_s(
         return max(0.0, float(moment[1]) - now_wall_s)
     if now_wall_s and (date_said := _DATE.search(text)):
         return _until(date_said[1], date_said[2], date_said[3], now_wall_s)
-    spent = [
-        wait
-        for what in ("requests", "tokens")
-        if headers.get(f"x-ratelimit-remaining-{what}") == "0"
-        and (wait := _duration(headers.get(f"x-ratelimit-reset-{what}", ""))) is not None
-    ]
-    if spent:
-        return max(spent)
-    reset_ms = _number(headers.get("x-ratelimit-reset", ""))
-    if now_wall_s and reset_ms is not None and reset_ms > _EPOCH_MS and headers.get("x-ratelimit-remaining") == "0":
-        return max(0.0, reset_ms / 1000 - now_wall_s)
-    return None
-
-
-#: A number this large is a time in milliseconds since the epoch: in the year 2001.
-_EPOCH_MS = 1e12
+    return spent_s(quota_of(headers, now_wall_s))
 
 
 def _until(day: str, time: str, zone: str | None, now_wall_s: float) -> float | None:
@@ -80,14 +64,6 @@ def _until(day: str, time: str, zone: str | None, now_wall_s: float) -> float | 
     except ValueError:
         return None
     return min((wait for wait in ahead if wait > 0), default=None)
-
-
-def _duration(text: str) -> float | None:
-    found = _DURATION.fullmatch(text.strip())
-    if not found or not any(found.groups()):
-        return None
-    seconds = float(found[3] or 0) * (0.001 if found[4] == "ms" else 1.0)
-    return 3600.0 * int(found[1] or 0) + 60.0 * int(found[2] or 0) + seconds
 
 
 def _number(text: str) -> float | None:

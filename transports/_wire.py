@@ -19,7 +19,7 @@ import httpx
 import orjson
 import trio
 
-from engine import JSON, Ask, AttemptError, Failure, Kind, StreamEvent
+from engine import JSON, Ask, AttemptError, Failure, Kind, Quota, StreamEvent
 from engine.config import Provider
 from policies import FailureKind
 from transports import _overflow
@@ -27,6 +27,7 @@ from transports._anthropic import StreamError
 from transports._classify import MAX_ERROR_BYTES, classify, classify_in_stream
 from transports._dialect import EVENT_STREAM, Decoder, Dialect, TooDeep, Turn
 from transports._keys import Keys
+from transports._quotas import quota_of
 from transports._readable import Readable
 from transports._sse import SSEError
 from transports._text_calls import with_text_calls
@@ -89,6 +90,7 @@ class HTTPExchange:
     _first: list[StreamEvent] = attrs.field(factory=list)
     _over: bool = False
     via: str = "http"
+    quota: Quota = ()
 
     async def read(self) -> list[StreamEvent] | None:
         if self._first:
@@ -171,6 +173,7 @@ class WireHTTP:
             if response.status_code != 200:
                 raise keys.struck_from_error(await self._refused(ask, turn, response, keys))
             exchange = await self._exchange(ask, turn, response, keys)
+            exchange.quota = quota_of({k.lower(): v for k, v in response.headers.items()}, self.wall_s())
             del ask, turn, response  # what was asked takes more room than what is answered
             yield exchange
             await exchange.drain()

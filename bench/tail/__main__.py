@@ -60,13 +60,11 @@ async def measured(names: Sequence[str], load: Load, progress: Console) -> tuple
 def table(scene: Scene) -> Table:
     """A scene for a person. Seconds to first content; shares of requests."""
     made = Table(Column(scene.name, no_wrap=True), box=None, padding=(0, 1))
-    for name in ("requests", "p50", "p95", "p99", "p99.9", "extra", "denied"):
-        made.add_column(name, justify="right")
+    for name in ("requests", "p50", "p95", "p99", "p99.9", "extra", "denied", "failed"):
+        made.add_column(name, justify="right", no_wrap=True)
     for name, told in scene.told.items():
         times = [f"{at:.2f}" for at in (told.p50, told.p95, told.p99, told.p999)]
-        made.add_row(name, f"{told.requests:,}", *times, f"{told.extra:.2%}", f"{told.denied:.2%}")
-    for note, value in scene.notes.items():
-        made.add_row(note, f"{value:.2f}")
+        made.add_row(name, f"{told.requests:,}", *times, f"{told.extra:.2%}", f"{told.denied:.2%}", f"{told.failed}")
     return made
 
 
@@ -104,7 +102,8 @@ def main() -> None:
     scenes, late = trio.run(measured, options.scenes or list(SCENES), load, Console(stderr=True, quiet=options.json))
     told = as_data(scenes, late, load)
     if options.out:
-        (options.out / "tail.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        name = "tail" if len(scenes) == len(SCENES) else f"tail-{'-'.join(scene.name for scene in scenes)}"
+        (options.out / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
         for name, picture in pictures(scenes).items():
             (options.out / f"{name}.svg").write_text(picture, "utf-8")
     if options.json:
@@ -112,7 +111,10 @@ def main() -> None:
         return
     console = Console()
     for scene in scenes:
-        console.print(table(scene), "")
+        console.print(table(scene))
+        for note, value in scene.notes.items():
+            console.print(f"  {note}: {value:.2f}", highlight=False)
+        console.print()
     console.print(
         f"the loop was late by {_late(late)['p50'] * 1e3:.1f} ms in the middle, {_late(late)['p99'] * 1e3:.0f} at p99"
     )

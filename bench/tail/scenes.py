@@ -144,14 +144,16 @@ async def drift(load: Load) -> Scene:
 
 
 async def death(load: Load) -> Scene:
-    """Two providers alike. The first dies, its port open and nothing coming, and returns."""
-    turns = draws(3, load.requests, (load.unit_s, load.unit_s))
+    """Two providers alike, twice as fast as elsewhere, so that only who is dead reaches the limit. The first dies, its port
+    open and nothing coming, and returns.
+    """
+    turns = draws(3, load.requests, (load.unit_s / 2, load.unit_s / 2))
     arrivals, at, per_s = random.Random(load.per_s), 0.0, load.per_s
     for number, delays in enumerate(turns):  # the arrivals that `play` will draw
         at += arrivals.expovariate(per_s / 2)
         if load.dead_s[0] <= at < load.dead_s[1]:
             turns[number] = (DEAD, *delays[1:])
-    limits = {"first_content_s": 20 * load.scale, "open_s": 30 * load.scale}
+    limits = {"first_content_s": 25 * load.scale, "open_s": 30 * load.scale}
     async with AsyncExitStack() as stack:
         urls = await stack.enter_async_context(providers(2))
         sides = [

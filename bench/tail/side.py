@@ -31,15 +31,17 @@ _WORDS = "the stream of a provider is read as it comes and what it says is passe
 
 @attrs.frozen
 class Turn:
-    """What became of one request. Times in seconds from its arrival; `hedged` and `denied` say what was done for it."""
+    """What became of one request. Times in seconds from its arrival; `first_content_s` is that of the error where it was not
+    `answered`; `hedged` and `denied` say what was done for it.
+    """
 
     number: int
     at: float
+    answered: bool
     first_content_s: float
     hedged: bool
     denied: bool
     patience_s: float | None
-    provider: str
 
 
 @attrs.define(eq=False)
@@ -57,23 +59,24 @@ class Side:
     _patience: dict[str, float | None] = attrs.field(factory=dict)
 
     async def serve(self, number: int, delays: Sequence[float], began_at: float) -> None:
-        """One request, to its end. Raises ValueError where it was not answered."""
+        """One request, to its end. Raises ValueError where that is neither the answer nor an error."""
         at = trio.current_time()
         filler = _WORDS * (1 + number * 7919 % 60)  # of 20 to 1,100 tokens, the same on every side
         turn = request(f"{number}", messages=[{"role": "user", "content": filler + marked(delays)}])
         reply = RecordingReply()
         await self.built.router.serve(turn, reply)
-        if reply.ending != "finish" or reply.said != SAID:
-            raise ValueError(f"{self.name}: request {number} ended as {reply.ending}: {reply.refusal}")
+        answered = reply.ending == "finish"
+        if (reply.said != SAID) if answered else (reply.refusal is None):
+            raise ValueError(f"{self.name}: request {number} ended as {reply.ending}: {reply.said!r}")
         self.tokens += turn.need.input_tokens
         self.turns[number] = Turn(
             number=number,
             at=at - began_at,
-            first_content_s=reply.writes[0][0] - at,
+            answered=answered,
+            first_content_s=(reply.writes[0][0] if answered else trio.current_time()) - at,
             hedged=turn.id in self._hedged,
             denied=turn.id in self._denied,
             patience_s=self._patience.pop(turn.id, None),
-            provider=reply.winners[0].candidate.provider,
         )
 
     def fold(self, event: EngineEvent) -> None:
@@ -115,6 +118,7 @@ class Told:
     p999: float
     extra: float
     denied: float
+    failed: int
 
     @classmethod
     def of(cls, turns: Sequence[Turn]) -> Told:
@@ -127,6 +131,7 @@ class Told:
             p999=quantile(times, 0.999),
             extra=sum(turn.hedged for turn in turns) / len(turns),
             denied=sum(turn.denied for turn in turns) / len(turns),
+            failed=sum(not turn.answered for turn in turns),
         )
 
 
@@ -144,7 +149,7 @@ def configuration(urls: Sequence[str], policies: Sequence[str], limits: Mapping[
         f"[providers.p{place}.models.m]\nprice = {{ input = {INPUT_USD:g}, output = 15 }}"
         for place, url in enumerate(urls)
     ]
-    timeout = f'{{ kind = "first-content-timeout", s = {limits.get("first_content_s", 300.0):g}, fallback_s = 300 }}'
+    timeout = f'{{ kind = "first-content-timeout", s = {limits.get("first_content_s", 300.0):g}, fallback_s = 60 }}'
     names = ", ".join(f'"p{place}/m"' for place in range(len(urls)))
     chosen = ", ".join(['"silent-skip"', '"in-order"', *policies, timeout])
     chain = f'[chains.tail]\ncandidates = [{names}]\npolicies = [{chosen}]\n\n[[routes]]\nmatch = "*"\nchain = "tail"'

@@ -18,6 +18,7 @@ from engine.config._load import load as load
 from engine.config._problems import ConfigError as ConfigError
 from engine.config._problems import Problem as Problem
 from engine.config._problems import quotable as quotable
+from engine.config._provider import CACHE_S as CACHE_S
 from engine.config._provider import NOT_SUPPORTED as NOT_SUPPORTED
 from engine.config._provider import WIRES as WIRES
 from engine.config._provider import Auth as Auth

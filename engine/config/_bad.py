@@ -35,4 +35,6 @@ def reasons(error: Exception, below: Path = ()) -> list[tuple[Path, str]]:
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """What to say of a key that a table does not have."""
     known = list(known)
+    if not known:
+        return "unknown key: nothing can be set here"
     return f"unknown key{nearest(key, known)}; available: {', '.join(known)}"

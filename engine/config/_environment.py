@@ -16,7 +16,7 @@ import attrs
 from engine.config._catalogue import Catalogue
 from engine.config._problems import Findings, nearest, quotable
 from engine.config._schema import Chain, Route
-from policies import Candidate, Hedge, Policy, SilentSkip
+from policies import Candidate, Hedge, Policy, Retry, SilentSkip
 
 #: Ours, so a mistake in them is an error.
 ORDER = "AUTO_MODEL_ORDER"
@@ -45,7 +45,7 @@ REMOVED: Mapping[str, str] = MappingProxyType(
     }
 )
 #: What a chain that stands in a variable does: whom it names first is asked first.
-LISTED_POLICIES: tuple[Policy, ...] = (SilentSkip(), Hedge())
+LISTED_POLICIES: tuple[Policy, ...] = (SilentSkip(), Hedge(), Retry())
 
 _ON, _OFF = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 

@@ -32,6 +32,7 @@ from policies import (
     LeastLoaded,
     Policy,
     PolicyError,
+    Retry,
     Sequence,
     SilentSkip,
     Sticky,
@@ -43,8 +44,8 @@ from policies import (
 )
 
 #: What a chain does that does not say what to do, and what the built-in one does.
-DEFAULT_POLICIES: tuple[Policy, ...] = (SilentSkip(), LeastLoaded(), Sequence())
-AUTO_POLICIES: tuple[Policy, ...] = (SilentSkip(), Sticky(), LeastLoaded(), Hedge())
+DEFAULT_POLICIES: tuple[Policy, ...] = (SilentSkip(), LeastLoaded(), Sequence(), Retry())
+AUTO_POLICIES: tuple[Policy, ...] = (SilentSkip(), Sticky(), LeastLoaded(), Hedge(), Retry())
 
 _NOBODY: Mapping[str, str | None] = MappingProxyType({})
 

@@ -23,7 +23,7 @@ from engine.config._problems import Findings, Path, either, nearest, quotable
 from engine.config._provider import NOT_SUPPORTED, WHATEVER_WIRE, WIRES, Auth, KeyLimit, Model, Provider, Secret, Wire
 from engine.config._provider_rules import misstated
 from engine.config._thread import ThreadSettings
-from policies import Breaker, Concurrency, Scope, Window
+from policies import Breaker, Concurrency, Scope, Unlimited
 
 #: The wire that is also spoken over WebSockets.
 WEBSOCKET_WIRE: Wire = "openai-responses"
@@ -204,7 +204,7 @@ class _One:
         if self.table.scope is not None:
             return self.table.scope
         scope = self.row.scope or (LOCAL_SCOPE if self.local else DEFAULT_SCOPE)
-        if keys > 1 and not self.local and isinstance(scope, Window | Concurrency):
+        if keys > 1 and not self.local and not isinstance(scope, Unlimited):
             return attrs.evolve(scope, per="key")
         return scope
 

@@ -74,6 +74,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if attrs.has(type(value)):
+        return {field.name: _plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
     if isinstance(value, tuple | list | frozenset | set):
         return [_plain(item) for item in (sorted(value, key=str) if isinstance(value, frozenset | set) else value)]
     return str(value)

@@ -152,10 +152,14 @@ def _plan(plan: Plan) -> JSON:
             "charge": s.charge.value,
             "not_before_s": s.not_before_s,
             "unlimited": s.unlimited,
+            "behind": s.behind,
+            "last_resort": s.last_resort,
+            "hedge_denied": s.denied,
         }
         for s in plan.steps
     ]
     limits = attrs.asdict(plan.limits, filter=attrs.filters.exclude("given"))
+    limits["retry_waits_s"] = [_rounded(wait_s) for wait_s in plan.limits.retry_waits_s]
     return {
         "steps": steps,
         "skipped": [_skip(s) for s in plan.skipped],

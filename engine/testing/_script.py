@@ -18,6 +18,7 @@ import trio
 from engine._events import EngineEvent
 from engine._failure import AttemptError, Failure
 from engine._ports import Ask
+from engine._quota import Quota
 from engine._stream import StreamEvent
 
 
@@ -79,6 +80,7 @@ class Exchange:
     closed_at: float | None = None
     reads: list[float] = attrs.field(factory=list)
     via: str = "script"
+    quota: Quota = ()
     _acts: Iterator[Act] = attrs.field(factory=lambda: iter(()))
 
     @property
@@ -107,6 +109,8 @@ class ScriptedTransport:
 
     scripts: Mapping[str, Sequence[Script]]
     log: list[EngineEvent | Exchange] = attrs.field(factory=list)
+    #: What the head of an answer tells of a provider's limits, by its id.
+    told: dict[str, Quota] = attrs.field(factory=dict)
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -124,6 +128,7 @@ class ScriptedTransport:
             for act in played.asking:
                 await _do(act)
             exchange.answered_at = trio.current_time()
+            exchange.quota = self.told.get(exchange.provider, ())
             yield exchange
         finally:
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Literal
 
 import attrs
@@ -19,7 +19,7 @@ from .wire import Message, Rendering
 
 @attrs.frozen
 class Head:
-    """Status line and headers; the framing is chunked, as providers do it."""
+    """Status line and headers; the framing is chunked, as providers do it, unless a `content-length` is among them."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -33,10 +33,29 @@ class Send:
 
 
 @attrs.frozen
+class Raw:
+    """Bytes put on the socket as they are, beside all framing."""
+
+    data: bytes
+
+
+@attrs.frozen
 class Pause:
     """Seconds of silence."""
 
     seconds: float
+
+
+@attrs.frozen
+class Until:
+    """Silence until something has happened elsewhere."""
+
+    happened: Callable[[], Awaitable[object]]
+
+
+@attrs.frozen
+class HalfClose:
+    """Say on the socket that no more will come, and go on listening to it."""
 
 
 @attrs.frozen
@@ -49,7 +68,7 @@ class Cut:
     """Close the connection in an orderly way where more was due."""
 
 
-Action = Head | Send | Pause | Reset | Cut
+Action = Head | Send | Raw | Pause | Until | HalfClose | Reset | Cut
 
 
 @attrs.frozen

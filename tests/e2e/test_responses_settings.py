@@ -65,7 +65,7 @@ async def test_a_refused_part_of_a_field_and_a_refused_length_heal_unseen_and_ar
             "invalid_request_error",
         ),
         ("rate_limit_exceeded", "Limit 1, Requested 30 on tokens per min", 429, "rate_limit_error"),
-        ("server_is_overloaded", "Our servers are overloaded.", 503, "overloaded_error"),
+        ("server_is_overloaded", "Our servers are overloaded.", 503, "api_error"),
     ],
 )
 async def test_a_failure_stated_with_200_is_told_as_what_it_is(code: str, text: str, status: int, kind: str) -> None:

@@ -26,7 +26,7 @@ import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import attrs
@@ -38,7 +38,7 @@ from .anthropic_rules import anthropic_breaches
 from .chat_wire import CHAT
 from .errors import lone_errors_bare
 from .exchange import Exchange as Exchange
-from .faults import Action, Cut, Head, Pause, Reset, Send, actions, is_fault, parse, refusal
+from .faults import Action, Cut, HalfClose, Head, Pause, Raw, Reset, Send, Until, actions, is_fault, parse, refusal
 from .forms import head_breaches
 from .gemini_rules import breaches as gemini_breaches
 from .gemini_wire import GEMINI
@@ -46,7 +46,9 @@ from .ollama_rules import ollama_breaches
 from .ollama_wire import OLLAMA
 from .responses_wire import RESPONSES
 from .scripts import answer
-from .wire import ANTHROPIC, Rendering, Wire, make_message
+from .wire import ANTHROPIC, Message, Rendering, Wire, make_message
+
+Up = TypeVar("Up", bound="Upstream")
 
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
 
@@ -58,7 +60,7 @@ _CHECKS: Mapping[Wire, Callable[[Any], list[str]]] = {
     "gemini": gemini_breaches,
     "ollama": ollama_breaches,
 }
-_RENDERINGS: Mapping[Wire, Rendering] = {
+RENDERINGS: Mapping[Wire, Rendering] = {
     "anthropic": ANTHROPIC,
     "openai-chat": CHAT,
     "openai-responses": RESPONSES,
@@ -134,7 +136,7 @@ class Upstream:
         if exchange.method == "HEAD":
             return iter((Head(200, ()),))
         if exchange.is_message:
-            return self._say(exchange, size)
+            return self.say(exchange, size)
         if exchange.path.endswith("/v1/messages/count_tokens"):
             return _json({"input_tokens": max(1, size // 4)})
         if exchange.path.endswith("/v1/models"):
@@ -143,21 +145,28 @@ class Upstream:
             return _json([past.summary() for past in self.log])
         return _json({})
 
-    def _say(self, exchange: Exchange, size: int) -> Iterator[Action]:
-        rendering = _RENDERINGS[exchange.wire]
+    def say(self, exchange: Exchange, size: int) -> Iterator[Action]:
+        """What to do about a request for inference with a body of `size` bytes."""
+        rendering = RENDERINGS[exchange.wire]
         blocks = () if exchange.refused else answer(exchange.ask)
         message = make_message(f"{self.name}{exchange.number}", exchange.model, blocks, size // 4)
         if exchange.refused:
             status = 422 if rendering in (CHAT, RESPONSES) else 400
             return refusal(status, "; ".join(exchange.refused), message, rendering)
-        if rendering is CHAT:
-            counted = bool((exchange.body.get("stream_options") or {}).get("include_usage"))
-            message = attrs.evolve(message, counted=counted)
-        if rendering is RESPONSES:
-            encrypted = "reasoning.encrypted_content" in exchange.body.get("include", ())
-            message = attrs.evolve(message, encrypted=encrypted)
+        message = as_asked(message, exchange)
         streams = exchange.path.endswith(":streamGenerateContent") or exchange.body.get("stream", rendering is OLLAMA)
         return actions(exchange.fault, message, rendering, stream=bool(streams))
+
+
+def as_asked(message: Message, exchange: Exchange) -> Message:
+    """The message with what its wire gives only where it was asked for."""
+    if exchange.wire == "openai-chat":
+        counted = bool((exchange.body.get("stream_options") or {}).get("include_usage"))
+        return attrs.evolve(message, counted=counted)
+    if exchange.wire == "openai-responses":
+        encrypted = "reasoning.encrypted_content" in exchange.body.get("include", ())
+        return attrs.evolve(message, encrypted=encrypted)
+    return message
 
 
 @asynccontextmanager
@@ -171,7 +180,13 @@ async def serving(
     """
     if fault:
         parse(fault)
-    upstream = Upstream(name, fault)
+    async with up_and_running(Upstream(name, fault), port, may_refuse=may_refuse) as upstream:
+        yield upstream
+
+
+@asynccontextmanager
+async def up_and_running(upstream: Up, port: int = 0, *, may_refuse: bool = False) -> AsyncIterator[Up]:
+    """Run this upstream on 127.0.0.1, likewise."""
     with lone_errors_bare():
         async with trio.open_nursery() as nursery:
             listeners = await nursery.start(partial(trio.serve_tcp, upstream.handle, port, host="127.0.0.1"))
@@ -253,13 +268,19 @@ class _Connection:
         for action in plan:
             match action:
                 case Head(status, headers):
-                    framing = ("transfer-encoding", "chunked")
-                    await self._send(exchange, h11.Response(status_code=status, headers=[*headers, framing]))
+                    framing = [] if dict(headers).keys() & {"content-length"} else [("transfer-encoding", "chunked")]
+                    await self._send(exchange, h11.Response(status_code=status, headers=[*headers, *framing]))
                     exchange.head_sent = trio.current_time()
                 case Send(data):
                     await self._send(exchange, h11.Data(data=data))
+                case Raw(data):
+                    await self._stream.send_all(data)
                 case Pause(seconds):
                     await trio.sleep(seconds)
+                case Until(happened):
+                    await happened()
+                case HalfClose():
+                    await self._stream.send_eof()
                 case Reset() | Cut():
                     exchange.end("reset" if isinstance(action, Reset) else "cut")
                     if isinstance(action, Reset):  # linger 0: close() sends RST instead of FIN

@@ -16,10 +16,11 @@ import trio
 
 from engine._books import Books
 from engine._bus import EventBus
-from engine._events import AffinityBroken, AffinityChanged, AttemptEnded, EngineEvent, RequestFinished
+from engine._events import AttemptEnded, EngineEvent, RequestFinished
 from engine._failure import AttemptError, Failure
 from engine._gate import LocalGate
 from engine._ports import Ask
+from engine._quota import Quota
 from engine._request import Request
 from engine._router import Router
 from engine._stream import StreamEvent, event
@@ -42,7 +43,6 @@ class Host:
 
     draw: random.Random
     faults: float
-    slower: float = 1.0
     held: dict[tuple[str, str], tuple[int, float]] = attrs.field(factory=dict)
     blocked_until: float = 0.0
 
@@ -56,6 +56,7 @@ class Host:
 class _Exchange:
     acts: Iterator[float | list[StreamEvent] | Failure]
     via: str = "script"
+    quota: Quota = ()
 
     async def read(self) -> list[StreamEvent] | None:
         for act in self.acts:
@@ -97,7 +98,7 @@ class Hosts:
         prompt, who = asked.need.input_tokens, (asked.session, asked.agent)
         now = trio.current_time()
         read = host.read(who, prompt, now)
-        wait_s = host.slower * FIRST_S * draw.lognormvariate(0, 0.3) + (prompt - read) / READ_PER_S
+        wait_s = FIRST_S * draw.lognormvariate(0, 0.3) + (prompt - read) / READ_PER_S
         written = int(asked.body["metadata"]["answer"])
         if fault == "stall":
             yield 3600.0
@@ -146,7 +147,7 @@ class World:
         return attrs.evolve(made, session=session, agent=agent, need=need)
 
     async def session(self, name: str, tasks: int) -> None:
-        """A person at work: a task, its loop of tools, a while of reading, the next; some tasks have agents of their own."""
+        """A person at work: a task, its loop of tools, a while of reading, the next one; some with agents of their own."""
         draw = random.Random(f"{name} of {self.draw.random()}")
         await trio.sleep(draw.uniform(0, 120))
         prompt = 18_000
@@ -174,32 +175,27 @@ class World:
 
     @property
     def share(self) -> float:
-        """The share of all prompt tokens that were read from a cache: every attempt, losers and broken ones included."""
-        bills = [entry.bill for entry in self.log if isinstance(entry, AttemptEnded)]
-        return sum(b.cache_read for b in bills) / sum(b.prompt for b in bills)
+        return share_of(self)
 
     @property
     def usd(self) -> float:
         return sum(e.totals.usd or 0.0 for e in self.log if isinstance(e, RequestFinished))
 
-    def count(self, kind: type[AffinityBroken] | type[AffinityChanged]) -> int:
-        return sum(isinstance(entry, kind) for entry in self.log)
 
-    def waits(self) -> list[float]:
-        """Seconds until the first content of each attempt that won, from the beginning of its request; sorted."""
-        return sorted(e.elapsed_s for e in self.log if isinstance(e, RequestFinished) and e.outcome == "answered")
+def share_of(*worlds: World) -> float:
+    """The share of all prompt tokens that were read from a cache, in every attempt: losers and broken ones included."""
+    bills = [entry.bill for it in worlds for entry in it.log if isinstance(entry, AttemptEnded)]
+    return sum(b.cache_read for b in bills) / sum(b.prompt for b in bills)
 
 
 def paid(id: str) -> Provider:
     return provider(id, "key", models={"m": Model(id="m", price=PRICE)})
 
 
-def world(
-    ids: Sequence[str], *policies: Policy, seed: int, faults: float, slower: dict[str, float] | None = None
-) -> World:
+def world(ids: Sequence[str], *policies: Policy, seed: int, faults: float) -> World:
     """Such hosts behind the real router, in one chain."""
     settings = config([paid(id) for id in ids], *policies)
-    hosts = Hosts({id: Host(random.Random(f"{id} {seed}"), faults, (slower or {}).get(id, 1.0)) for id in ids})
+    hosts = Hosts({id: Host(random.Random(f"{id} {seed}"), faults) for id in ids})
     books, bus = Books.of(lambda: settings), EventBus()
     books.register(bus)
     router = Router(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from engine._events import AttemptEnded, AttemptStarted, EngineEvent, FirstContent, RequestAccepted, TryEnded
+from engine._events import (
+    AttemptEnded,
+    AttemptStarted,
+    EngineEvent,
+    FirstContent,
+    ProviderReset,
+    RequestAccepted,
+    TryEnded,
+)
 from engine._failure import Failure
 from policies import VERDICTS, Candidate, FailureKind, Need
 
@@ -25,12 +33,18 @@ def won(at: float = 0.0, who: Candidate = A, **rest: Any) -> AttemptEnded:
     return _ended(at, who, "won", **{"first_content_s": 0.1, "committed": True, **rest})
 
 
-def lost(at: float, elapsed_s: float, who: Candidate = A, *, first_content_s: float | None = None) -> AttemptEnded:
-    return _ended(at, who, "lost", elapsed_s=elapsed_s, first_content_s=first_content_s)
+def lost(
+    at: float, elapsed_s: float, who: Candidate = A, *, first_content_s: float | None = None, **rest: Any
+) -> AttemptEnded:
+    return _ended(at, who, "lost", elapsed_s=elapsed_s, first_content_s=first_content_s, **rest)
 
 
-def abandoned(at: float = 0.0, who: Candidate = A) -> AttemptEnded:
-    return _ended(at, who, "abandoned", by="client")
+def abandoned(at: float = 0.0, who: Candidate = A, **rest: Any) -> AttemptEnded:
+    return _ended(at, who, "abandoned", by="client", **rest)
+
+
+def reset(at: float, provider: str) -> ProviderReset:
+    return ProviderReset(at=at, provider=provider, by="operator")
 
 
 def failed(

@@ -12,9 +12,21 @@ from trio.testing import MockClock
 from engine._books import Books
 from engine._bus import EventBus
 from engine._events import AttemptEnded, PlanMade
+from engine._stream import block_stop
 from engine.config import Model
 from engine.testing import answer, config, failing, head, provider, script, tail, text, tool
-from policies import FailureKind, FewestToolErrors, Need, OnFailure, Price, RoundRobin, Sequence, SpendCap, compose
+from policies import (
+    FailureKind,
+    FewestToolErrors,
+    HighestThroughput,
+    Need,
+    OnFailure,
+    Price,
+    RoundRobin,
+    Sequence,
+    SpendCap,
+    compose,
+)
 from tests.engine.said import started, won
 from tests.engine.stage import MakeScenario, refusal_of
 
@@ -44,11 +56,11 @@ def tool_traffic(seed: int, *, requests: int = 150, every_s: float) -> list[str]
 def test_who_spoils_a_fifth_of_its_tool_calls_loses_nine_tenths_of_the_tool_traffic_within_fifty_requests(
     every_s: float,
 ) -> None:
-    """After fifty requests the first in the file has less than a tenth of the traffic, with each of twenty seeds.
+    """After fifty requests the first in the file has less than a tenth of the traffic, with each of eight seeds.
 
     At a call a minute as well, where its counts fade while it is shunned, and it is tried again now and then.
     """
-    after = [Counter(tool_traffic(seed, every_s=every_s)[50:])["a"] / 100 for seed in range(20)]
+    after = [Counter(tool_traffic(seed, every_s=every_s)[50:])["a"] / 100 for seed in range(8)]
     assert sum(after) / len(after) <= 0.06
     assert max(after) <= 0.10
 
@@ -70,6 +82,21 @@ async def test_round_robin_takes_turns_by_request(scenario: MakeScenario, autoju
     for _ in range(4):
         await it.serve()
     assert "".join(who for _, who in it.asked) == "abca"
+
+
+async def test_the_faster_writer_is_asked_once_both_are_known(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """A hundred tokens in ten seconds and in two. Until both are measured the file decides, or a failure."""
+    slow = script([head(), *text("a", whole=False)], 10.0, [block_stop(0), *tail(output_tokens=100)])
+    quick = script([head(), *text("b", whole=False)], 2.0, [block_stop(0), *tail(output_tokens=100)])
+    refused = script(asking=[failing(FailureKind.CONNECT)])
+    it = scenario({"a": [slow, refused, slow], "b": quick}, HighestThroughput(), Sequence())
+    for _ in range(3):
+        await it.serve()
+    assert "".join(who for _, who in it.asked) == "aabb"
+    seen = it.events(PlanMade)[-1].view
+    assert {name: facts.throughput for name, facts in seen.facts.items()} == {"a/m": 10.0, "b/m": 50.0}
 
 
 PAID = {"m": Model(id="m", price=Price(input=1_000.0, output=2_000.0))}

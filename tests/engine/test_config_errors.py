@@ -117,7 +117,7 @@ PROVIDERS = [
     ),
     (
         '[providers.paid]\nscope = { kind = "windw" }',
-        "c.toml:2: providers.paid.scope.kind: expected window, concurrency or unlimited, got 'windw' "
+        "c.toml:2: providers.paid.scope.kind: expected window, concurrency, adaptive or unlimited, got 'windw' "
         "(did you mean 'window'?)",
     ),
     (
@@ -133,6 +133,19 @@ PROVIDERS = [
         "c.toml:2: providers.paid.scope.per: expected 'key' or 'provider', got 'user'",
     ),
     ('[providers.paid]\nbreaker = "on"', "c.toml:2: providers.paid.breaker: expected 'off' or a table, got 'on'"),
+    (
+        "[providers.paid]\nbreaker = { max_open_s = 0 }",
+        "c.toml:2: providers.paid.breaker.max_open_s: expected more than 0, got 0",
+    ),
+    (
+        "[providers.paid]\nbreaker = { ramp_s = -1 }",
+        "c.toml:2: providers.paid.breaker.ramp_s: expected 0 or more, got -1",
+    ),
+    (
+        "[providers.paid]\nbreaker = { probes = 30 }",
+        "c.toml:2: providers.paid.breaker.probes: unknown key (did you mean 'probe_s'?); available: failures, rate, volume, "
+        "window_s, open_s, max_open_s, ramp_s, probe_s",
+    ),
     (
         "[providers.paid]\nbreaker = { failures = 2.5 }",
         "c.toml:2: providers.paid.breaker.failures: expected a whole number, got 2.5",

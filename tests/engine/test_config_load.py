@@ -15,6 +15,7 @@ from policies import (
     InOrder,
     LeastLoaded,
     Price,
+    Retry,
     Sequence,
     SilentSkip,
     Sticky,
@@ -344,10 +345,10 @@ class TestChains:
     """Candidates and policies."""
 
     def test_a_chain_without_policies_has_the_defaults(self) -> None:
-        """Nobody who is resting, least loaded first, one after the other."""
+        """Nobody who is resting, least loaded first, one after the other, and again when all have failed."""
         loaded = config('[chains.c]\ncandidates = ["paid/a/b:c", "free/*"]').chains["c"]
         assert loaded.candidates == (Candidate("paid", "a/b:c"), Candidate("free", "*"))
-        assert loaded.policies == (SilentSkip(), LeastLoaded(), Sequence())
+        assert loaded.policies == (SilentSkip(), LeastLoaded(), Sequence(), Retry())
 
     def test_aliases_become_ids(self) -> None:
         """In candidates and in the policies that name providers."""
@@ -426,7 +427,7 @@ class TestAuto:
 
     def test_is_hedged(self) -> None:
         """Nobody is asked twice as much as needed, and nobody is waited for in vain."""
-        assert config().chains["auto"].policies == (SilentSkip(), Sticky(), LeastLoaded(), Hedge())
+        assert config().chains["auto"].policies == (SilentSkip(), Sticky(), LeastLoaded(), Hedge(), Retry())
 
     def test_an_unset_variable_is_named_by_its_candidate(self) -> None:
         """The chain holds whoever was meant, and the provider says what is missing."""

@@ -5,8 +5,20 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from engine.config import Accent, Catalogue, ConfigError, Endpoint, Listing, Provider, ThinkingWish, Timeouts, load
+from engine.config import (
+    CACHE_S,
+    Accent,
+    Catalogue,
+    ConfigError,
+    Endpoint,
+    Listing,
+    Provider,
+    ThinkingWish,
+    Timeouts,
+    load,
+)
 from tests.engine.catalogues import small
+from transports import load_catalogue
 
 PAID = "[providers.paid]\n"
 
@@ -238,6 +250,19 @@ class TestAccents:
             "c.toml:4: providers.gw.like: unknown provider 'acented' (did you mean 'accented'?); a provider of the "
             "catalogue is expected"
         ]
+
+
+def test_how_long_a_host_caches_is_the_catalogues_unless_the_file_says() -> None:
+    """Five minutes where nobody says; and a time that is none is refused."""
+    assert provider("paid", PAID).cache_s == CACHE_S == 300.0
+    assert provider("paid", PAID + "cache_s = 3600").cache_s == 3600.0
+    assert {id: load_catalogue().providers[id].cache_s for id in ("anthropic", "deepseek", "vllm")} == {
+        "anthropic": 300.0,
+        "deepseek": 3600.0,
+        "vllm": 3600.0,
+    }
+    (message,) = wrong(PAID + "cache_s = 0")
+    assert "c.toml:2: providers.paid.cache_s: expected seconds, above 0 and at most a day, got 0" in message
 
 
 def test_a_provider_is_still_a_value() -> None:

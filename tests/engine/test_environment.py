@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from engine import resolve
 from engine.config import Config, ConfigError, Problem, load
 from engine.config._environment import REMOVED, THINKING, TIERS
-from policies import Hedge, LeastLoaded, SilentSkip
+from policies import Hedge, LeastLoaded, Retry, SilentSkip
 from tests.engine.catalogues import small
 
 CATALOGUE = small()
@@ -42,7 +42,7 @@ class TestModel:
         made = config(MODEL="paid/a, free/b")
         auto = made.chains["auto"]
         assert [c.name for c in auto.candidates] == ["paid/a", "free/b"]
-        assert auto.policies == (SilentSkip(), Hedge())
+        assert auto.policies == (SilentSkip(), Hedge(), Retry())
         assert [c.name for c in made.listed] == ["paid/a", "free/b"]
 
     def test_an_order_of_its_own_is_for_the_chain_and_the_list_for_the_picker(self) -> None:

@@ -190,6 +190,18 @@ class TestLimits:
         assert (refusal.status, refusal.should_retry) == (429, False)
         assert "usage limit" in refusal.message
 
+    @pytest.mark.parametrize("policies", [[SilentSkip()], []], ids=["planned", "at the gate"])
+    async def test_keys_that_rest_for_different_reasons_are_told_one_by_one(
+        self, scenario: MakeScenario, autojump_clock: MockClock, policies: list[SilentSkip]
+    ) -> None:
+        """Nobody is sent to mend a key that is merely used up; and no status tells both."""
+        settings = pool("k1", "k2", key_limit=KeyLimit(requests=1))
+        it = scenario({"a": [no(AUTH), OK]}, *policies, providers=settings)
+        assert (await it.serve()).said == "yes"
+        refusal = refusal_of(await it.serve())
+        assert (refusal.status, refusal.type, refusal.should_retry) == (503, "api_error", False)
+        assert "of 2 keys 1 was refused, 1 has reached its usage limit" in refusal.message
+
     async def test_a_burst_never_goes_over_it(self, scenario: MakeScenario, autojump_clock: MockClock) -> None:
         """Ten at once, two keys of three requests: six go through, the rest to the next candidate."""
         slow = script(answer("x"), asking=[1.0])

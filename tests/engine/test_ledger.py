@@ -177,6 +177,21 @@ def test_an_answer_that_breaks_off_is_charged_for_what_had_come(scenario: MakeSc
     assert (ended.bill.nano_usd, it.events(RequestFinished)[0].totals.wasted) == (0, 0)
 
 
+def test_the_parts_of_an_answer_that_was_gone_on_with_are_attempts_of_their_own(scenario: MakeScenario) -> None:
+    """And nothing of them is wasted: the client has seen both."""
+    broken = script([head(input_tokens=90), *text("x" * 400, whole=False)], 1.0, failing(FailureKind.RESET))
+    it = scenario({"a": broken, "b": script(answer("the rest"))})
+
+    async def run() -> None:
+        assert (await it.serve()).ending == "finish"
+
+    virtual(run)
+    first, second = (event.bill for event in it.events(AttemptEnded))
+    assert (kinds(first), kinds(second)) == ((90, 100, 0, 0, 100), (10, 5, 0, 0, 0))
+    (end,) = it.events(RequestFinished)
+    assert (end.totals.input, end.totals.output, end.totals.attempts, end.totals.wasted) == (100, 105, 2, 0)
+
+
 @given(cases())
 def test_whatever_happens_a_request_s_total_is_the_sum_of_its_attempts(
     case: tuple[Mapping[str, Script], tuple[Policy, ...], bool, float, int],

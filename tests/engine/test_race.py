@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine._ports import Busy, Permit
+from engine._ports import Asker, Busy, Permit
 from engine.testing import HANG, Act, RecordingReply, Scenario, Script, answer, failing, head, provider, script, text
 from policies import Concurrency, FailureKind, Hedge, MaxAttempts, MaxInFlight, Race, Sequence, Step
 from tests.engine.stage import MakeScenario, hedge, rest, take
@@ -207,13 +207,19 @@ class _SlowGate:
         self._gate, self._wait_s, self.out = it.router.gate, wait_s, 0
         it.router.gate = self
 
-    async def acquire(self, step: Step, keys: int, session: str = "") -> Permit | Busy:
+    async def acquire(self, step: Step, keys: int, asker: Asker | None = None) -> Permit | Busy:
         await trio.sleep(self._wait_s)
-        return await self._gate.acquire(step, keys, session)
+        return await self._gate.acquire(step, keys, asker)
 
-    async def room(self, providers: object, within_s: float) -> bool:
+    def enlist(self, asker: Asker, wanted: object) -> list[Step]:
+        return []
+
+    async def turn(self, asker: Asker, within_s: float) -> Step | None:
         await trio.sleep(within_s)
-        return False
+        return None
+
+    def leave(self, asker: Asker) -> None:
+        pass
 
 
 async def test_what_a_waiting_gate_allows_too_late_is_given_back(

@@ -171,6 +171,18 @@ async def test_who_only_says_it_again_shows_that_it_was_whole(
     assert (reading.text, reading.stop_reason, reply.ending) == ("The quick fox.", "end_turn", "finish")
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_an_empty_end_is_believed_where_a_text_may_stop(
+    scenario: MakeScenario, autojump_clock: MockClock, whole: bool
+) -> None:
+    """Nothing was left to say: the end that was missing is stated, and counts against nobody who states it."""
+    it = scenario({"a": script([head(), *text("The quick fox.", whole=whole)]), "b": script([head(), *tail()])})
+    reply = await it.serve()
+    reading = read(reply)
+    assert (reading.text, reading.stop_reason, reply.ending) == ("The quick fox.", "end_turn", "finish")
+    assert [event.ending for event in it.events(AttemptEnded)] == ["failed", "won"]
+
+
 @pytest.mark.parametrize(
     ("shown", "ending"),
     [

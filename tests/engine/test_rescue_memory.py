@@ -10,6 +10,7 @@ import pytest
 from trio.testing import MockClock
 
 from engine._ports import Ask
+from engine._quota import Quota
 from engine._request import Request
 from engine._stream import StreamEvent
 from engine.testing import RecordingReply, Scenario, head, script, tail, text, tool
@@ -50,9 +51,9 @@ class Forgetful:
 
 
 class Reading:
-    via = "script"
-
     def __init__(self, acts: list[list[StreamEvent]]) -> None:
+        self.via = "script"
+        self.quota: Quota = ()
         self.acts = acts
 
     async def read(self) -> list[StreamEvent] | None:

@@ -9,6 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine._events import AttemptEnded, PlanMade, RequestAccepted
 from engine._names import Named
+from engine._ports import Asker
 from engine._stream import StreamEvent
 from engine.testing import (
     HANG,
@@ -36,6 +37,7 @@ from policies import (
     Policy,
     Race,
     SilentSkip,
+    Step,
     Window,
 )
 from tests.engine.stage import MakeScenario, finished, hedge, refusal_of, take, virtual, window
@@ -129,7 +131,10 @@ def test_a_slot_given_back_in_the_tick_in_which_waiting_begins_is_seen(scenario:
         async def wait() -> None:
             nonlocal waiting
             waiting = True
-            assert await it.router.gate.room(["a"], 5.0)
+            asker, step = Asker(), Step(candidate=it.config.chains["coding"].candidates[0])
+            assert it.router.gate.enlist(asker, [(step, 0)]) == []
+            assert await it.router.gate.turn(asker, 5.0) is step
+            it.router.gate.leave(asker)
 
         async def release_as_soon_as_it_waits() -> None:
             while not waiting:
@@ -156,7 +161,7 @@ async def test_giving_up_after_max_wait(scenario: MakeScenario, autojump_clock: 
         nursery.start_soon(it.serve, None, replies[1])
     refusal = refusal_of(replies[1])
     assert replies[1].ended_at == 5.0
-    assert (refusal.status, refusal.type, refusal.retry_after_s) == (503, "overloaded_error", 1)
+    assert (refusal.status, refusal.type, refusal.retry_after_s) == (503, "api_error", 1)
     assert "a/m: no free concurrency slot" in refusal.message
 
 

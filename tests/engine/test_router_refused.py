@@ -134,18 +134,18 @@ def no(kind: FailureKind, **rest: Any) -> Script:
 @pytest.mark.parametrize(
     ("failures", "status", "type", "retry_after_s", "should_retry"),
     [
-        ([no(FailureKind.CONNECT)] * 2, 503, "overloaded_error", 1, None),
-        ([no(FailureKind.SERVER), no(FailureKind.RATE_LIMITED)], 503, "overloaded_error", 1, None),
+        ([no(FailureKind.CONNECT)] * 2, 503, "api_error", 1, None),
+        ([no(FailureKind.SERVER), no(FailureKind.RATE_LIMITED)], 503, "api_error", 1, None),
         ([no(FailureKind.RATE_LIMITED, retry_after_s=120.0)], 429, "rate_limit_error", 30, None),
         ([no(FailureKind.RATE_LIMITED, retry_after_s=0.2)], 429, "rate_limit_error", 1, None),
         ([no(FailureKind.RATE_LIMITED, retry_after_s=t) for t in (90.0, 75.0)], 429, "rate_limit_error", 30, None),
-        ([no(FailureKind.OVERLOADED, retry_after_s=17.0)], 503, "overloaded_error", 17, None),
+        ([no(FailureKind.OVERLOADED, retry_after_s=17.0)], 503, "api_error", 17, None),
         ([no(FailureKind.AUTH)] * 2, 401, "authentication_error", None, False),
         ([no(FailureKind.QUOTA)], 402, "billing_error", None, False),
         ([no(FailureKind.GONE)] * 2, 404, "not_found_error", None, False),
         ([no(FailureKind.AUTH), no(FailureKind.GONE)], 503, "api_error", None, False),
-        ([no(FailureKind.AUTH), no(FailureKind.RESET)], 503, "overloaded_error", 1, None),
-        ([script(ValueError())], 503, "overloaded_error", 1, None),
+        ([no(FailureKind.AUTH), no(FailureKind.RESET)], 503, "api_error", 1, None),
+        ([script(ValueError())], 503, "api_error", 1, None),
     ],
 )
 async def test_an_exhausted_chain_answers_with_a_status_that_says_whether_to_come_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine._events import EngineEvent, ScopeBlocked
 from engine._ports import Busy
-from engine._scopes import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S, ScopeBook
+from engine._scopes import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S, ScopeBook, Slot
 from policies import SLOT_WAIT_S, Concurrency, FailureKind, Scope, Unlimited, Window
 from tests.engine.said import A, B, abandoned, refused_key, told, won
 
@@ -22,8 +23,15 @@ def book(scope: Scope) -> ScopeBook:
 
 
 def take(made: ScopeBook, at: float, key: int = 0, *, lifted: bool = False) -> str:
-    busy = made.take("a", key, at, lifted=lifted)
-    return busy.reason if busy else "taken"
+    taken = made.take("a", key, at, lifted=lifted)
+    return taken.reason if isinstance(taken, Busy) else "taken"
+
+
+def slot(made: ScopeBook, at: float, **rest: Any) -> Slot:
+    """One that is had."""
+    taken = made.take("a", 0, at, **rest)
+    assert isinstance(taken, Slot)
+    return taken
 
 
 class TestWindow:
@@ -50,10 +58,8 @@ class TestWindow:
     def test_a_request_that_was_not_sent_gives_its_entry_back(self) -> None:
         """One that was sent keeps it, though it is over."""
         made = book(Window(requests=1, per_s=10, concurrency=5))
-        take(made, 1.0)
-        made.give_back("a", 0, taken_at=1.0, sent=False)
-        assert take(made, 2.0) == "taken"
-        made.give_back("a", 0, taken_at=2.0, sent=True)
+        made.give_back(slot(made, 1.0), sent=False)
+        made.give_back(slot(made, 2.0), sent=True)
         assert take(made, 3.0) == "rate window full"
         assert made.free_slots("a", 0) == 5
 
@@ -74,12 +80,12 @@ class TestWindow:
         at, sent = 0.0, list[float]()
         for after_s, waits in steps:
             at += after_s
-            busy = made.take("a", 0, at)
-            if busy is not None and waits:
-                at += busy.wait_s + 1e-9
-                busy = made.take("a", 0, at)
-                assert busy is None
-            if busy is None:
+            taken = made.take("a", 0, at)
+            if isinstance(taken, Busy) and waits:
+                at += taken.wait_s + 1e-9
+                taken = made.take("a", 0, at)
+                assert isinstance(taken, Slot)
+            if isinstance(taken, Slot):
                 sent.append(at)
         for first in sent:
             assert sum(first <= other < first + per_s - 1e-6 for other in sent) <= requests
@@ -93,11 +99,12 @@ class TestSlots:
         """Lifted or not: concurrency is what the provider can bear."""
         made = book(scope)
         assert made.free_slots("a", 0) == 2
-        assert [take(made, 0.0), take(made, 0.0, lifted=True)] == ["taken", "taken"]
+        first = slot(made, 0.0)
+        assert take(made, 0.0, lifted=True) == "taken"
         assert made.take("a", 0, 0.0) == Busy(by="scope", reason="no free concurrency slot", wait_s=SLOT_WAIT_S)
         assert take(made, 0.0, lifted=True) == "no free concurrency slot"
         assert (made.free_slots("a", 0), made.total_in_flight()) == (0, 2)
-        made.give_back("a", 0, taken_at=0.0, sent=True)
+        made.give_back(first, sent=True)
         assert take(made, 0.0) == "taken"
 
     def test_a_refusal_takes_nothing(self) -> None:
@@ -117,15 +124,15 @@ class TestSlots:
     @given(st.lists(st.booleans(), max_size=60), st.integers(1, 5))
     def test_slots_are_neither_lost_nor_made(self, takes: list[bool], limit: int) -> None:
         """In flight is what was taken less what came back."""
-        made, held = book(Concurrency(limit=limit)), 0
+        made, held = book(Concurrency(limit=limit)), list[Slot]()
         for takes_one in takes:
             if takes_one:
-                held += made.take("a", 0, 0.0) is None
+                if isinstance(taken := made.take("a", 0, 0.0), Slot):
+                    held.append(taken)
             elif held:
-                made.give_back("a", 0, taken_at=0.0, sent=True)
-                held -= 1
-            assert made.total_in_flight() == held <= limit
-            assert made.free_slots("a", 0) == limit - held
+                made.give_back(held.pop(), sent=True)
+            assert made.total_in_flight() == len(held) <= limit
+            assert made.free_slots("a", 0) == limit - len(held)
 
 
 class TestBlocks:

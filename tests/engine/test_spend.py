@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine._events import PlanMade
-from engine._spend import SpendBook, usd_of
-from engine._stream import Usage
-from policies import Candidate, Plan, Price, View
-from tests.engine.said import A, B, abandoned, lost, told, won
+from engine._bill import NANO, Bill
+from engine._events import AttemptEnded, PlanMade
+from engine._spend import SpendBook
+from policies import Candidate, Plan, View
+from tests.engine import said
+from tests.engine.said import A, B, told
 
 NOON = datetime(2026, 11, 24, 12, 30, tzinfo=UTC).timestamp()
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -23,11 +24,21 @@ def planned(at: float, wall_s: float) -> PlanMade:
     return PlanMade(at=at, chain="c", plan=Plan(), view=View(wall_s=wall_s))
 
 
-def book(usd: float | None = 1.0) -> SpendBook:
-    """A book in which each attempt costs this much, and whose engine's clock began at noon."""
-    made = SpendBook(lambda _: usd)
+def book() -> SpendBook:
+    """A book whose engine's clock began at noon."""
+    made = SpendBook()
     told(made.fold, planned(0.0, NOON))
     return made
+
+
+def dollar(end: AttemptEnded) -> AttemptEnded:
+    """The end of an attempt that has cost a dollar."""
+    return attrs.evolve(end, bill=Bill(nano_usd=NANO))
+
+
+def won(at: float, who: Candidate = A) -> AttemptEnded:
+    """An answer for a dollar."""
+    return dollar(said.won(at, who))
 
 
 def test_sums_are_by_hour_day_and_month_of_utc() -> None:
@@ -56,26 +67,18 @@ def test_a_clock_that_is_put_back_opens_no_bucket_anew() -> None:
 def test_every_attempt_that_cost_something_counts() -> None:
     """A loser and one that was given up are billed, too. What nobody knows the price of adds nothing."""
     it = book()
-    told(it.fold, lost(0, 1.0), abandoned(0), won(0))
+    told(it.fold, dollar(said.lost(0, 1.0)), dollar(said.abandoned(0)), won(0))
     assert it.usd("a", NOON)[0] == 3.0
-    unknown = book(None)
-    told(unknown.fold, won(0))
+    unknown = book()
+    told(unknown.fold, attrs.evolve(won(0), bill=Bill(nano_usd=None)), said.won(0))
     assert unknown.usd("a", NOON) == (0.0, 0.0, 0.0)
 
 
 def test_before_the_first_plan_the_time_of_day_is_not_known() -> None:
     """There is no attempt without a plan either."""
-    it = SpendBook(lambda _: 1.0)
+    it = SpendBook()
     told(it.fold, won(0))
     assert it.usd("a", NOON) == (0.0, 0.0, 0.0)
-
-
-def test_what_tokens_cost() -> None:
-    """Each kind at its price; a cache without one costs what reading costs."""
-    usage = Usage(input=1000, output=100, cache_read=10_000, cache_write=2_000)
-    assert usd_of(usage, Price(input=3, output=15, cache_read=0.3, cache_write=3.75)) == pytest.approx(0.015)
-    assert usd_of(usage, Price(input=3, output=15)) == pytest.approx(0.0405)
-    assert usd_of(usage, None) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 40 * DAY_S), st.sampled_from("ab")), max_size=30))

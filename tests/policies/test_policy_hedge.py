@@ -233,3 +233,9 @@ class TestWarm:
         ]  # fmt: skip
         assert plan.steps[0].patience_s == 4.0
         assert not any(step.denies for step in planned(Hedge(), facts=known).steps)
+
+    @pytest.mark.parametrize(("tokens", "waits"), [(60_000, True), (120_000, True), (120_001, False)])
+    def test_half_of_the_prompt_is_worth_a_wait(self, tokens: int, waits: bool) -> None:
+        """A system prompt that is still warm after a long history was cut is not."""
+        plan = planned(Hedge(warm="wait"), facts={A: Facts(warm_tokens=60_000)}, need=Need(input_tokens=tokens))
+        assert bool(plan.steps[0].denies) is waits

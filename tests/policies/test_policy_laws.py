@@ -162,11 +162,39 @@ def test_every_policy_is_idempotent(turn: Turn) -> None:
 
 @given(situations())
 def test_the_first_written_order_policy_decides(situation: Situation) -> None:
-    """Applied to the finished plan it finds nothing left to sort: the others have broken its ties only."""
+    """Applied to the finished plan it finds nothing left to sort: the others have broken its ties only.
+
+    Those who have just come back and stand behind the others are sorted among themselves.
+    """
     first = next((p for p in situation.policies if p.phase is Phase.ORDER), None)
     if first is not None:
         plan = situation.plan
-        assert first.apply(plan, situation.view).steps == plan.steps
+        usual = [step for step in plan.steps if not step.behind]
+        behind = [step for step in plan.steps if step.behind]
+        assert list(plan.steps) == usual + behind
+        for part in (usual, behind):
+            alone = attrs.evolve(plan, steps=tuple(part))
+            assert first.apply(alone, situation.view).steps == alone.steps
+
+
+@given(situations())
+def test_a_chain_does_not_eject_itself_empty(situation: Situation) -> None:
+    """Nobody is planned only where somebody's health is not the reason: were nobody ejected, nobody would be planned either."""
+    plan, view = situation.plan, situation.view
+    if not plan.steps:
+        well = {name: attrs.evolve(facts, breaker="closed", breaker_wait_s=0.0) for name, facts in view.facts.items()}
+        pardoned = compose(situation.policies, situation.chain, attrs.evolve(view, facts=well))
+        assert all(step.not_before_s > 0 for step in pardoned.steps)
+
+
+@given(situations())
+def test_a_last_resort_is_one_and_only_where_everybody_is_out_for_too_long(situation: Situation) -> None:
+    """Nobody's breaker is overruled while another candidate can be asked, or waiting for it would do."""
+    plan, view = situation.plan, situation.view
+    if any(step.last_resort for step in plan.steps):
+        assert sum(step.last_resort for step in plan.steps) == 1
+        assert all(view.of(step.candidate).breaker == "open" for step in plan.steps)
+        assert all(view.of(step.candidate).breaker_wait_s > plan.limits.max_wait_s for step in plan.steps)
 
 
 @settings(max_examples=200)

@@ -36,11 +36,12 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert limits() == Limits(
         max_attempts=6,
         max_in_flight=2,
-        max_wait_s=60.0,
+        max_wait_s=120.0,
         deadline_s=600.0,
         first_content_s=60.0,
         fallback_first_content_s=20.0,
         idle_s=60.0,
+        retry_waits_s=(),
         given=frozenset(),
     )
 

@@ -27,7 +27,7 @@ from tests.policies.builders import A, B, C, asked, planned, view
 
 D, E = Candidate("d", "m"), Candidate("e", "m")
 #: Requests, each with a seed of its own: what is drawn is the same at every run.
-MANY = 1500
+MANY = 1000
 
 
 def orders(policy: Policy, chain: tuple[Candidate, ...], facts: Mapping[Candidate, Facts] | None = None) -> list[str]:
@@ -46,13 +46,13 @@ def shares(
 def test_weighted_gives_each_candidate_its_share() -> None:
     """Three to one to one, within three standard deviations of as many draws."""
     found = shares(Weighted(weights={"a": 3, "c/m": 1}), (A, B, C))
-    assert found == pytest.approx({"a": 0.6, "b": 0.2, "c": 0.2}, abs=0.038)
+    assert found == pytest.approx({"a": 0.6, "b": 0.2, "c": 0.2}, abs=0.047)
 
 
 def test_the_second_place_goes_by_weight_as_well() -> None:
     """As if one were drawn after another: behind a, b (2) is before c (1) in two of three."""
     behind = [order[1] for order in orders(Weighted(weights={"a": 9, "b": 2}), (A, B, C)) if order[0] == "a"]
-    assert behind.count("b") / len(behind) == pytest.approx(2 / 3, abs=0.042)
+    assert behind.count("b") / len(behind) == pytest.approx(2 / 3, abs=0.052)
 
 
 def test_a_weight_of_nothing_is_asked_after_all_others() -> None:
@@ -84,7 +84,7 @@ def test_weights_that_mean_nothing_are_refused(weights: dict[str, float], messag
 def test_random_draws_among_the_first_few_only() -> None:
     """Each of the three about as often, the fourth and fifth never, and those stay as they were."""
     chain = (A, B, C, D, E)
-    assert shares(Random(), chain) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, abs=0.038)
+    assert shares(Random(), chain) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, abs=0.047)
     drawn = orders(Random(), chain)
     assert {order[3:] for order in drawn} == {"de"}
     assert {order[:3] for order in drawn} == {"abc", "acb", "bac", "bca", "cab", "cba"}
@@ -116,12 +116,12 @@ def test_power_of_two_puts_the_less_loaded_of_two_first() -> None:
     facts = {A: Facts(in_flight=3), B: Facts(in_flight=2), C: Facts(in_flight=1), D: Facts(in_flight=0)}
     drawn = Counter(orders(PowerOfTwo(), (A, B, C, D), facts))
     assert drawn.keys() == {"bacd", "cabd", "cbad", "dabc", "dbac", "dcab"}
-    assert all(count / MANY == pytest.approx(1 / 6, abs=0.029) for count in drawn.values())
+    assert all(count / MANY == pytest.approx(1 / 6, abs=0.036) for count in drawn.values())
 
 
 def test_power_of_two_spreads_over_equals_and_shuns_the_most_loaded() -> None:
     """Equally loaded, all are first equally often; the one with most to do is never first."""
-    assert shares(PowerOfTwo(), (A, B, C)) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, abs=0.038)
+    assert shares(PowerOfTwo(), (A, B, C)) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, abs=0.047)
     assert shares(PowerOfTwo(), (A, B, C), {A: Facts(in_flight=9)}).keys() == {"b", "c"}
 
 
@@ -154,14 +154,14 @@ def test_a_nearly_spent_window_goes_last_whatever_is_drawn(policy: Policy) -> No
 )
 def test_who_comes_back_is_drawn_less_often(policy: Policy, usual: float, slow: float) -> None:
     """With a ramp of a quarter its lot counts for a quarter."""
-    assert shares(policy, (A, B, C))["a"] == pytest.approx(usual, abs=0.038)
-    assert shares(policy, (A, B, C), {A: Facts(ramp=0.25)})["a"] == pytest.approx(slow, abs=0.025)
+    assert shares(policy, (A, B, C))["a"] == pytest.approx(usual, abs=0.047)
+    assert shares(policy, (A, B, C), {A: Facts(ramp=0.25)})["a"] == pytest.approx(slow, abs=0.03)
 
 
 def test_who_comes_back_has_a_share_of_its_turns() -> None:
     """A quarter of them; those it does not have yet go to the others, and it stands behind them."""
     drawn = orders(RoundRobin(), (A, B, C), {A: Facts(ramp=0.25)})
-    assert sum(order[0] == "a" for order in drawn) / MANY == pytest.approx(0.25 / 3, abs=0.022)
+    assert sum(order[0] == "a" for order in drawn) / MANY == pytest.approx(0.25 / 3, abs=0.027)
     assert {order for order in drawn if order[0] != "a"} == {"bca", "cba", "cab"}
 
 

@@ -154,6 +154,6 @@ def test_who_comes_back_gets_a_share_of_what_would_be_its_own(policy: Policy) ->
         B: Facts(price=CHEAP, tool_errors=0.5),
         C: Facts(price=DEAR, tool_errors=0.9),
     }
-    firsts = [asked(planned(policy, facts=facts, need=TOOLS, seed=seed))[0] for seed in range(2000)]
-    assert firsts.count("a") / len(firsts) == pytest.approx(0.25, abs=0.03)
+    firsts = [asked(planned(policy, facts=facts, need=TOOLS, seed=seed))[0] for seed in range(800)]
+    assert firsts.count("a") / len(firsts) == pytest.approx(0.25, abs=0.046)
     assert set(firsts) == {"a", "b"}

@@ -1,14 +1,12 @@
-"""From a name in a file to a class: ours, a distribution's, a single file's, or a refusal that helps."""
+"""From a name in a file to a class: ours, a single file's, or a refusal that helps."""
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from policies import KINDS, PLANNED, Hedge, PolicyError, arguments, kebab, policy_class
-from policies import _registry as registry
+from policies import KINDS, Hedge, PolicyError, arguments, kebab, policy_class
 
 SOURCE = '''
 import attrs
@@ -28,18 +26,6 @@ not_a_policy = 3
 
 
 @pytest.fixture
-def plugins(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
-    """The entry points that seem to be installed; the group must be ours."""
-    points: list[EntryPoint] = []
-
-    def entry_points(*, group: str) -> list[EntryPoint]:
-        return [point for point in points if point.group == group]
-
-    monkeypatch.setattr(registry, "entry_points", entry_points)
-    return points
-
-
-@pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a user's module, which lies on the path."""
     (tmp_path / "users_policies.py").write_text(SOURCE)
@@ -55,25 +41,12 @@ def test_built_in_policies_are_named_by_their_class_in_kebab_case() -> None:
         *("fastest", "cheapest", "highest-throughput", "most-headroom", "fewest-tool-errors", "sticky"),
         *("sequence", "hedge", "race"),
         *("max-attempts", "max-in-flight", "max-wait", "deadline", "first-content-timeout", "idle-timeout"),
+        "retry",
         *("commit-at", "rescue", "on-failure"),
     }
     for kind, cls in KINDS.items():
         assert kebab(cls.__name__) == cls.kind() == kind
         assert policy_class(kind) is cls
-
-
-def test_nothing_is_both_built_and_planned() -> None:
-    """A policy that arrives leaves the list of those that are missing."""
-    assert not PLANNED & KINDS.keys()
-
-
-@pytest.mark.parametrize("kind", sorted(PLANNED))
-def test_a_planned_policy_is_refused_by_name(kind: str) -> None:
-    """It exists in the documents: 'unknown' would send the reader looking for a typo."""
-    with pytest.raises(
-        PolicyError, match=f"policy '{kind}' is not available in this version; available: silent-skip, "
-    ):
-        policy_class(kind)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +60,7 @@ def test_a_planned_policy_is_refused_by_name(kind: str) -> None:
     ],
 )
 def test_an_unknown_policy_is_refused_with_the_nearest_name(typo: str, meant: str) -> None:
-    """A planned one is near too: the next message then says that it is not there yet."""
+    """Spelt wrongly, in another case, with another hyphen."""
     with pytest.raises(PolicyError, match=rf"unknown policy '{typo}' \(did you mean '{meant}'\?\); available: silent"):
         policy_class(typo)
 
@@ -144,41 +117,6 @@ def test_a_users_module_that_breaks_on_import_is_refused_with_the_cause(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(PolicyError, match="policy 'broken_policies:Backwards' cannot be loaded: "):
         policy_class("broken_policies:Backwards")
-
-
-def test_a_distributions_policy_loads_by_its_entry_point(plugins: list[EntryPoint], module: str) -> None:
-    """By the name it registered in the group `hedgerow.policies`; other groups are not ours."""
-    plugins += [
-        EntryPoint("upside-down", f"{module}:Backwards", "somebody.else"),
-        EntryPoint("turned-round", f"{module}:Backwards", "hedgerow.policies"),
-    ]
-    assert policy_class("turned-round").__name__ == "Backwards"
-    with pytest.raises(PolicyError, match="unknown policy 'upside-down'"):
-        policy_class("upside-down")
-
-
-def test_a_distribution_cannot_replace_a_built_in_policy(plugins: list[EntryPoint], module: str) -> None:
-    """What `hedge` means in a file does not depend on what else is installed; nor does what is missing."""
-    plugins += [EntryPoint(name, f"{module}:Backwards", "hedgerow.policies") for name in ("hedge", min(PLANNED))]
-    assert policy_class("hedge") is Hedge
-    with pytest.raises(PolicyError, match="not available in this version"):
-        policy_class(min(PLANNED))
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("users_policies:not_a_policy", "'broken' is not a policy"),
-        ("users_policies:Sideways", "policy 'broken' cannot be loaded: "),
-        ("no_such_module:Backwards", "policy 'broken' cannot be loaded: "),
-    ],
-)
-@pytest.mark.usefixtures("module")
-def test_a_broken_entry_point_is_refused_with_the_cause(plugins: list[EntryPoint], value: str, message: str) -> None:
-    """As for a user's module: an error of the configuration, not a traceback."""
-    plugins.append(EntryPoint("broken", value, "hedgerow.policies"))
-    with pytest.raises(PolicyError, match=message):
-        policy_class("broken")
 
 
 @pytest.mark.parametrize(

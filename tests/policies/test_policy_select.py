@@ -141,11 +141,11 @@ def test_nobody_is_held_while_somebody_can_be_asked() -> None:
 @pytest.mark.parametrize(
     ("wait_s", "policies", "held"),
     [
-        (60.0, [], True),
-        (60.001, [], False),
+        (120.0, [], True),
+        (120.001, [], False),
         (4.0, [MaxWait(s=5.0)], True),
         (5.5, [MaxWait(s=5.0)], False),
-        (90.0, [MaxWait(s=120.0)], True),
+        (150.0, [MaxWait(s=180.0)], True),
         (0.001, [MaxWait(s=0.0)], False),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from policies import (
     QUANTILES,
     SCOPES,
+    Adaptive,
     Breaker,
     Candidate,
     Concurrency,
@@ -102,8 +103,13 @@ def test_scopes_and_breakers_are_values() -> None:
 
 
 def test_scopes_are_named_as_in_the_file() -> None:
-    """Three kinds of limiter."""
-    assert dict(SCOPES) == {"window": Window, "concurrency": Concurrency, "unlimited": Unlimited}
+    """Four kinds of limiter."""
+    assert dict(SCOPES) == {
+        "window": Window,
+        "concurrency": Concurrency,
+        "adaptive": Adaptive,
+        "unlimited": Unlimited,
+    }
 
 
 def test_a_breaker_opens_late_by_default() -> None:

@@ -194,7 +194,7 @@ class TestErrors:
         built = house()
         built.router.refuse_new()
         reply = await ask(built.app, "POST", MESSAGES, turn())
-        assert (reply.status, reply.error[0]) == (503, "overloaded_error")
+        assert (reply.status, reply.error[0]) == (503, "api_error")
         assert reply.header("retry-after") == "2"
 
 

@@ -49,7 +49,7 @@ class TestBodies:
                 nursery.start_soon(exchange.run, app)
             await trio.sleep(1)
             third = await ask(app, "POST", MESSAGES, big, headers=length)
-            assert (third.status, third.error[0]) == (503, "overloaded_error")
+            assert (third.status, third.error[0]) == (503, "api_error")
             assert third.header("retry-after") == "1"
             assert (await ask(app, "POST", MESSAGES, turn(), headers=[("content-length", "200")])).status == 200
         assert (await ask(app, "POST", MESSAGES, big, headers=length)).status == 200

@@ -241,7 +241,7 @@ class TestShutdown:
         async with under_way(built.app, exchange):
             await trio.sleep(waited_s)
             built.router.shut_down()
-        assert (exchange.status, exchange.error[0]) == (503, "overloaded_error")
+        assert (exchange.status, exchange.error[0]) == (503, "api_error")
         assert exchange.header("retry-after") == "2"
 
     async def test_is_idle_when_the_last_turn_is_over(self, autojump_clock: trio.testing.MockClock) -> None:

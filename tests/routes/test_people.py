@@ -13,6 +13,7 @@ from quart import request
 from quart_trio import QuartTrio
 
 from engine import Books, Failure, Router, TryEnded
+from engine._stored import restored
 from engine.config import REHEARSAL, Config, KeyLimit, Provider, Secret
 from engine.observers.recent import Recent
 from policies import Candidate, Concurrency, FailureKind, Unlimited, Window
@@ -86,8 +87,9 @@ class TestProviders:
         """Its kind and its numbers, and nothing of how it is kept here."""
         window = Provider(id="w", named=True, scope=Window(requests=40, per_s=60.0, concurrency=5, per="key"))
         rows = (await get(build(providers(zen=ZEN, w=window)), "/providers")).json["providers"]
-        assert rows["zen"]["scope"] == {"kind": "unlimited"}
-        assert rows["w"]["scope"] == {"kind": "window", "requests": 40, "per_s": 60.0, "concurrency": 5, "per": "key"}
+        assert rows["zen"]["scope"] == {"kind": "unlimited", "queue": 100, "per": "provider"}
+        given = {"kind": "window", "requests": 40, "per_s": 60.0, "concurrency": 5, "queue": 100, "per": "key"}
+        assert rows["w"]["scope"] == given
 
     async def test_lists_the_usable_and_the_named(self) -> None:
         """How many, how many of them healthy, and a row each."""
@@ -156,6 +158,19 @@ class TestRequests:
         assert told.status == 200
         assert [a["outcome"] for a in told.json["attempts"]] == ["failed", "won"]
         assert "echo?fault=529" in told.json["attempts"][0]["candidate"]
+
+    async def test_tells_every_verdict_and_what_the_plan_follows_from(
+        self, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """What is told under `stored` folds to the plan that is told, in any process that has it."""
+        built = build(providers())
+        reply = await ask(built.app, "POST", "/v1/messages", turn())
+        told = (await get(built, f"/api/requests/{reply.header('request-id')}")).json
+        assert told["refolds"] is True
+        chain = [f"{c['provider']}/{c['model']}" for c in told["stored"]["candidates"]]
+        assert all([r["candidate"] for r in stage["candidates"]] == chain for stage in told["stages"])
+        plan = restored(told["stored"]).plan()
+        assert [str(step.candidate) for step in plan.steps] == [step["candidate"] for step in told["plan"]["steps"]]
 
     async def test_lists_the_newest_first(self, autojump_clock: trio.testing.MockClock) -> None:
         """As many as are asked for, between 1 and 500."""

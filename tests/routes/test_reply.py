@@ -19,7 +19,7 @@ from tests.routes.asgi_driver import Exchange, ask, house, http, turn, under_way
 TEXT = event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x"}}, content=True)
 START = event({"type": "message_start", "message": {"id": "msg_1", "role": "assistant", "content": [], "usage": {}}})
 WINNER = Winner(candidate=Candidate("zen", "minimax-m2.5-free"), attempts=2)
-BUSY = Refusal(status=503, type="overloaded_error", message="everybody is busy", retry_after_s=7)
+BUSY = Refusal(status=503, type="api_error", message="everybody is busy", retry_after_s=7)
 FOR_GOOD = Refusal(status=401, type="authentication_error", message="the key is refused", should_retry=False)
 
 
@@ -162,11 +162,11 @@ class TestErrors:
         assert fault in reply.error[1]
         assert (reply.header("x-should-retry") == "false") is (fault == "401")
 
-    async def test_are_an_overload_once_the_head_is_out(self, autojump_clock: trio.testing.MockClock) -> None:
-        """An `error` event after which clients ask again, and a proper end."""
+    async def test_are_an_event_once_the_head_is_out(self, autojump_clock: trio.testing.MockClock) -> None:
+        """After which Claude Code asks again, with any model as often as it does after a status, and a proper end."""
         reply = await ask(house("echo?after_s=12&fault=500").app, "POST", "/v1/messages", turn())
         assert (reply.status, reply.ended, names(reply)) == (200, True, ["ping", "error"])
-        assert b'"type":"overloaded_error"' in reply.body
+        assert b'"type":"api_error"' in reply.body
         assert b"rehearsed fault '500'" in reply.body
 
     async def test_that_last_keep_their_type_once_the_head_is_out(self, autojump_clock: trio.testing.MockClock) -> None:

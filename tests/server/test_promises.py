@@ -20,6 +20,7 @@ from bench.promises import (
     client_left,
     crowd,
     everybody_left,
+    failed_over,
     loser_closed,
     rss_kib,
 )
@@ -57,6 +58,11 @@ async def test_a_client_that_leaves_ends_every_upstream_of_its_request() -> None
 async def test_a_client_that_leaves_in_mid_answer_ends_its_upstream() -> None:
     """100 ms."""
     held(await answered_client_left(ROUNDS))
+
+
+async def test_fail_over_to_a_healthy_provider_is_no_delay() -> None:
+    """20 ms, from the failure's last byte to the next provider's having the whole request."""
+    held(await failed_over(ROUNDS))
 
 
 @pytest.mark.long

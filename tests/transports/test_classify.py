@@ -417,7 +417,7 @@ def test_no_answer_of_a_provider_raises(status: int, body: bytes, headers: dict[
         ({"retry-after": "3"}, b'{"retryDelay":"17s"}', 3.0),
         ({"x-ratelimit-reset": "1800000030000", "x-ratelimit-remaining": "0"}, b"", 30.0),
         ({"x-ratelimit-reset": "1800000030000", "x-ratelimit-remaining": "7"}, b"", None),
-        ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "0"}, b"", None),
+        ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "0"}, b"", 30.0),
     ],
 )
 def test_a_wait_stands_in_places_of_a_hosts_own(headers: dict[str, str], body: bytes, seconds: float | None) -> None:

@@ -15,7 +15,7 @@ import orjson
 
 from engine import JSON, StreamEvent, error_event, event
 from engine.config import Accent
-from transports._anthropic import MAX_WAITING_BYTES, StreamError
+from transports._anthropic import MAX_WAITING_BYTES, BadArguments, StreamError
 from transports._envelope import seal
 from transports._sse import Frame, SSEDecoder, split
 from transports.chat._calls import BadCalls, Call, Calls
@@ -147,7 +147,13 @@ class ChatDecoder:
             if data == b"[DONE]":
                 self._end()
             elif data:
-                self._chunk(_parsed(frame))
+                try:
+                    chunk = _parsed(frame)
+                except _Unreadable:
+                    if self.settled:
+                        continue  # what cannot be read behind the end of an answer does not undo it
+                    raise
+                self._chunk(chunk)
         return self._writer.given()
 
     # What a chunk holds.
@@ -283,7 +289,7 @@ class ChatDecoder:
             if cut and (not whole or bare):
                 continue
             if not call.name:
-                raise StreamError("a tool call without a name")
+                raise BadArguments("a tool call without a name")
             # An end that nobody gave a reason for may be a cut, so what is not JSON then stays what it is.
             found.append((call, arguments_json(self._toolbox, call.name, text, mend=bool(self._finish))))
         return found

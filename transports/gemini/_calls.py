@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from engine import JSON
-from transports._anthropic import MAX_WAITING_BYTES, StreamError
+from transports._anthropic import MAX_WAITING_BYTES, BadArguments, StreamError
 from transports.translate._texts import well_written
 
 #: Calls in one answer. Parallel calls of one turn are a handful.
@@ -69,11 +69,11 @@ class Calls:
             call.signature = call.signature or signature
         else:
             if not isinstance(name, str) or not name:
-                raise StreamError("a tool call without a name")
+                raise BadArguments("a tool call without a name")
             if len(name) > MAX_NAME:
                 raise StreamError(f"a tool's name of more than {MAX_NAME} characters")
             if args is not None and not isinstance(args, dict):
-                raise StreamError(f"the arguments of a call of {name[:64]} are not an object")
+                raise BadArguments(f"the arguments of a call of {name[:64]} are not an object")
             if len(self.made) >= MAX_CALLS:
                 raise StreamError(f"more than {MAX_CALLS} tool calls in one answer")
             self._grow(args or {}, name)
@@ -89,7 +89,7 @@ class Calls:
     def _grow(self, value: Any, name: str) -> None:
         text = well_written(value)
         if text is None:
-            raise StreamError(f"the arguments of a call of {name[:64]} are nested too deeply")
+            raise BadArguments(f"the arguments of a call of {name[:64]} are nested too deeply")
         self._size += len(text)
         if self._size > MAX_WAITING_BYTES:
             raise StreamError(f"tool calls of more than {MAX_WAITING_BYTES >> 20} MiB")

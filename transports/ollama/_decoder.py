@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from engine import JSON, StreamEvent, error_event, event
-from transports._anthropic import MAX_WAITING_BYTES, StreamError
+from transports._anthropic import MAX_WAITING_BYTES, BadArguments, StreamError
 from transports._envelope import seal
 from transports.ollama._lines import Lines
 from transports.translate._checked import arguments_json, given_json
@@ -150,7 +150,7 @@ class OllamaDecoder:
         function = call.get("function") if isinstance(call, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
         if not isinstance(function, dict) or not isinstance(name, str) or not name:
-            raise StreamError("a tool call without a name")
+            raise BadArguments("a tool call without a name")
         given = function.get("arguments")
         match given:
             case dict():
@@ -160,7 +160,7 @@ class OllamaDecoder:
             case str():  # gateways that have seen another wire
                 arguments = arguments_json(self._toolbox, name, given, mend=False)
             case _:
-                raise StreamError(f"the arguments of a call of {name[:64]} are not an object")
+                raise BadArguments(f"the arguments of a call of {name[:64]} are not an object")
         if len(self._calls) >= MAX_CALLS:
             raise StreamError(f"more than {MAX_CALLS} tool calls in one answer")
         id = call.get("id")

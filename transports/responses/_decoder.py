@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from engine import JSON, StreamEvent, error_event, event
-from transports._anthropic import StreamError
+from transports._anthropic import BadArguments, StreamError
 from transports._envelope import seal
 from transports._sse import Frame, SSEDecoder, split
 from transports.responses import _events as told
@@ -249,7 +249,7 @@ class ResponsesDecoder:
             if cut and (call.cut or not call.done or not call.name or plain(text) is None):
                 continue
             if not call.name:
-                raise StreamError("a tool call without a name")
+                raise BadArguments("a tool call without a name")
             if call.cut:
                 raise StreamError(f"a call of {call.name[:64]} that the host says is not whole, in an answer that is")
             found[call] = arguments_json(self._toolbox, call.name, text, mend=True)

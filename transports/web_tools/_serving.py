@@ -17,7 +17,7 @@ import attrs
 import orjson
 import trio
 
-from engine import JSON, PROGRESS, Ask, AttemptError, Failure, StreamEvent, Transport, Upstream, need_of
+from engine import JSON, PROGRESS, Ask, AttemptError, Failure, Quota, StreamEvent, Transport, Upstream, need_of
 from engine.config import WebTools
 from policies import FailureKind
 from transports.translate._served import SERVED_HERE
@@ -82,6 +82,7 @@ class Session:
     web: Web
     began: trio.Event = attrs.field(factory=trio.Event)
     via: str = ""  # of the round that was opened last
+    quota: Quota = ()  # likewise
     _failure: Exception | None = None
     _working: bool = False
     _deadline: float | None = None  # when the tools' time is over, from their first use
@@ -141,7 +142,7 @@ class Session:
         """Ask once, and hand on what comes."""
         async with self.inner.open(ask) as upstream:
             self._working = False
-            self.via = upstream.via
+            self.via, self.quota = upstream.via, upstream.quota
             self.began.set()
             while not rounds.over:
                 events = await upstream.read()

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import attrs
 import trio
 
-from engine import JSON, Ask, AttemptError, Kind, MalformedEvent, StreamEvent, Upstream, need_of
+from engine import JSON, Ask, AttemptError, Kind, MalformedEvent, Quota, StreamEvent, Upstream, need_of
 from engine.config import Wire
 from transports._dialect import Dialect, TooDeep, Turn
 from transports._wire import WireHTTP, too_deep
@@ -42,6 +42,7 @@ class _Peeked:
     _first: list[StreamEvent] | None
     _given: bool = False
     via: str = "http"
+    quota: Quota = ()
 
     async def read(self) -> list[StreamEvent] | None:
         if not self._given:
@@ -75,7 +76,7 @@ class ZedThreads:
                 async with self._sent(ask, thread) as upstream:
                     first = await upstream.read()
                     begun = True
-                    yield _Peeked(upstream, first)
+                    yield _Peeked(upstream, first, quota=upstream.quota)
                 return
             except TooDeep as error:
                 raise AttemptError(too_deep(error)) from error

@@ -23,7 +23,8 @@ from tests.transports.ollama.lines import (
     said,
     toolbox,
 )
-from transports._anthropic import MAX_WAITING_BYTES, StreamError
+from transports._anthropic import MAX_WAITING_BYTES, BadArguments, StreamError
+from transports._wire import failure_of
 from transports.ollama._decoder import MAX_CALLS
 from transports.ollama._lines import MAX_LINE_BYTES, Lines
 
@@ -138,8 +139,12 @@ class TestCalls:
         ],
     )
     def test_what_is_no_call_is_not_run(self, entry: Any, why: str) -> None:
-        """The attempt has failed, and nothing was shown of it."""
+        """The attempt has failed, and nothing was shown of it; where it was the call that was bad, that is said."""
         assert refusal_of(line(tool_calls=[entry]), done()) == why
+        with pytest.raises(BadArguments) as caught:
+            read_all(line(tool_calls=[entry]), done())
+        assert failure_of(caught.value).bad_call
+        assert not failure_of(StreamError("a line that is not JSON")).bad_call
 
     def test_arguments_that_cannot_be_written_again_are_refused(self) -> None:
         """Nested deeper than JSON is written."""

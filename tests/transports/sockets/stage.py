@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import trio
 
-from engine import JSON, Ask, StreamEvent, Upstream
+from engine import JSON, Ask, Quota, StreamEvent, Upstream
 from tests.transports.asks import ask, body
 from tests.transports.sockets.host import Host
 from transports import WebSocketTransport
@@ -42,6 +42,7 @@ class Spare:
 @attrs.define(eq=False)
 class _Whole:
     via: str = "http"
+    quota: Quota = ()
     _over: bool = False
 
     async def read(self) -> list[StreamEvent] | None:
