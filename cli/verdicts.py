@@ -154,7 +154,6 @@ def _row(verdict: JSON) -> str:
 _CHANGES: dict[str, Callable[[Any, Any], str]] = {
     "patience_s": _patience,
     "verdicts": _rows,
-    "retry_waits_s": lambda _, after: f"with nobody else left, again after {', '.join(f'{s:.3g}' for s in after)} s",
     "charge": lambda _, after: _CHARGES.get(after, str(after)),
     "first_content_s": lambda _, after: f"first content within {after:.3g} s",
     "idle_s": lambda _, after: f"silence of at most {after:.3g} s",
