@@ -24,6 +24,7 @@ from cli.explain import draw
 from cli.main import hedgerow
 from engine import JSON, Request, need_of
 from engine.config import load
+from policies import Limits
 from transports import load_catalogue
 
 TOKEN = "t0k3n-0123456789"
@@ -261,7 +262,7 @@ class TestPicture:
         assert under(lines, "-  groq") == {"unconfigured": "passed over for this request: GROQ_API_KEY is not set"}
         assert under(lines, "-  blind")["require-capability"] == "passed over for this request: no tools"
         assert under(lines, "-  limited")["silent-skip"].startswith("passed over: rate limited")
-        assert under(lines, "the whole request") == {"max-wait": "max_wait_s 120 -> 10"}
+        assert under(lines, "the whole request") == {"max-wait": f"max_wait_s {Limits().max_wait_s:g} -> 10"}
         assert "  Folded again from the stored view: the same plan." in lines
 
     def test_what_happened_stands_below(self, accounts: list[JSON]) -> None:
