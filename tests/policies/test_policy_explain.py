@@ -161,7 +161,7 @@ def test_limits_and_lifts_are_changes_of_the_whole() -> None:
     """Of the request, not of a candidate."""
     told = stages([UnlimitedScope(for_=("b", "a")), MaxWait(s=5)], view())
     assert [(c.name, c.before, c.after) for c in told["unlimited-scope"].changes] == [("lifted", (), ("a", "b"))]
-    assert [(c.name, c.before, c.after) for c in told["max-wait"].changes] == [("max_wait_s", 60.0, 5)]
+    assert [(c.name, c.before, c.after) for c in told["max-wait"].changes] == [("max_wait_s", 120.0, 5)]
     assert [(c.name, c.after) for c in of(told["limits"], A).changes] == [("unlimited", True)]
 
 
