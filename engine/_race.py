@@ -171,7 +171,8 @@ class Race:
         if seen is None:
             return False
         self.pacer.no_more_tries()  # it was asked, and has been seen
-        self._seen, self._part = seen, self._part + 1
+        calling = self.broken is not None and self.broken.relay.calling
+        self._seen, self._part = attrs.evolve(seen, calling=calling), self._part + 1
         self.request = continuation(self._asked, seen)
         self.winner = None
         self.pacer.returned(self._losers)

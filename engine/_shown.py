@@ -57,6 +57,7 @@ class Seen:
     next: int
     usage: JSON
     output_tokens: int
+    calling: bool = False  #: a tool call had been begun, so something is missing whatever the text says
 
     @property
     def text(self) -> str:

@@ -129,8 +129,8 @@ class Breaker:
     seconds; None leaves it to the clients' requests.
 
     Three failures in thirty seconds, a common default, eject a healthy provider at one percent errors under load; four in
-    a row practically never do. `max_open_s` is what `max-wait` is by default, so that a chain of which everybody is
-    ejected waits for the first to be back.
+    a row practically never do. `max_open_s` is less than `max-wait` is by default, so that a chain of
+    which everybody is ejected waits for the first to be back.
     """
 
     failures: int = attrs.field(default=4, validator=_positive)

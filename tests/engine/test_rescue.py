@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from engine._events import AttemptEnded, AttemptStarted, Rescued
 from engine._rescue import GO_ON
-from engine._stream import PING, Kind, StreamEvent, error_event
+from engine._stream import PING, PROGRESS, Kind, StreamEvent, error_event
 from engine.observers.recent import Recent
 from engine.testing import HANG, Act, RecordingReply, answer, failing, head, script, tail, text, thinking, tool
 from policies import Deadline, FailureKind, IdleTimeout, MaxAttempts, MaxInFlight, Race, Rescue
@@ -366,3 +366,19 @@ async def test_the_account_of_a_request_tells_of_it(scenario: MakeScenario, auto
     ]
     assert [row.get("part", 0) for row in told["attempts"]] == [0, 1]
     assert finished(it).totals.wasted == 0
+
+
+@pytest.mark.parametrize("idle", [answer("Reading."), [head(), *tail()]], ids=["said again", "silence"])
+@pytest.mark.parametrize("begun", [tool('{"a":', index=1, whole=False), [PROGRESS]], ids=["held here", "held before"])
+async def test_a_call_that_was_begun_is_not_lost_to_an_early_end(
+    scenario: MakeScenario, autojump_clock: MockClock, idle: list[StreamEvent], begun: list[StreamEvent]
+) -> None:
+    """The text looks whole, and the next says that it is; but a call was coming."""
+    it = scenario(
+        {
+            "a": script([head(), *text("Reading."), *begun]),
+            "b": script(idle),
+            "c": script([head(), *tool('{"a": 1}'), *tail("tool_use")]),
+        }
+    )
+    assert read(await it.serve()).tools == [("Read", {"a": 1})]

@@ -213,7 +213,7 @@ def test_a_fold_that_nobody_notes_is_the_same_fold() -> None:
     assert noted == [UNCONFIGURED, "least-loaded", "sequence", LIMITS]
 
 
-@pytest.mark.parametrize("policy", [SilentSkip(), Hedge(), Requires()])
+@pytest.mark.parametrize("policy", [SilentSkip(), Hedge(after_s=4.0), Requires()])
 def test_words_are_optional(policy: Policy) -> None:
     """A policy has none unless it says so."""
     assert policy.say(A, Plan.of(ABC), view()) == ""

@@ -28,7 +28,6 @@ class Odd:
     blocks: tuple[Block, ...] = TEXT
     counts: bool = True
     spares: frozenset[Wire] = frozenset()  #: wires on which it counts against nobody
-    hurried: bool = False  #: nothing but patience ends it
     told: tuple[Block, ...] | None = None  #: the message that is told, where it is not the one that is due
     counted: bool = True  #: its prompt can be counted
 
@@ -50,7 +49,6 @@ ODD: tuple[Odd, ...] = (
         "silence instead of a head",
         tricks.raw(b"", Pause(FOR_EVER_S)),
         everywhere(_F),
-        hurried=True,
     ),
     Odd(
         "cut-in-the-head",
@@ -69,21 +67,18 @@ ODD: tuple[Odd, ...] = (
         "half a head, then silence",
         tricks.raw(b"HTTP/1.1 200 OK\r\n", Pause(FOR_EVER_S)),
         everywhere(_F),
-        hurried=True,
     ),
     Odd(
         "no-http",
         "a greeting of another protocol",
         tricks.raw(b"220 mail.test ESMTP\r\n", Pause(FOR_EVER_S)),
         everywhere(_F),
-        hurried=True,
     ),
     Odd(
         "endless-head",
         "a head without end",
         tricks.raw(b"HTTP/1.1 200 OK\r\nx-filler: " + b"x" * 70_000, Pause(FOR_EVER_S)),
         everywhere(_F),
-        hurried=True,
     ),
     Odd(
         "status-400",
@@ -128,20 +123,18 @@ ODD: tuple[Odd, ...] = (
     Odd("gzip", "compressed, which was not asked for", tricks.compressed(False), everywhere(_F)),
     Odd("gzip-cut", "compressed, and cut", tricks.compressed(True), everywhere(_F)),
     # Framing.
-    Odd("no-chunk", "no chunk where one is due", tricks.no_chunk, everywhere(_F), hurried=True),
+    Odd("no-chunk", "no chunk where one is due", tricks.no_chunk, everywhere(_F)),
     Odd(
         "chunk-size-in-text",
         "a chunk size that is no number",
         tricks.raw_in_text(b"zz\r\n"),
         everywhere(_C),
-        hurried=True,
     ),
     Odd(
         "chunk-cut-in-text",
         "a chunk that is longer than what comes",
         tricks.raw_in_text(b"ffff\r\ndata"),
         everywhere(_C),
-        hurried=True,
     ),
     Odd("short-of-its-length", "fewer bytes than the content length says", tricks.short_length, everywhere(_C)),
     Odd("until-close", "a right answer that ends with its connection", tricks.until_close, everywhere(_W)),
@@ -284,22 +277,19 @@ ODD: tuple[Odd, ...] = (
         "comments and never any content",
         tricks.flood(Place("head"), tricks.comment),
         everywhere(_F),
-        hurried=True,
     ),
     Odd(
         "comments-for-ever-in-text",
         "the same in the middle of a text",
         tricks.flood(tricks.IN_TEXT, tricks.comment),
         everywhere(_C),
-        hurried=True,
     ),
-    Odd("giant-frame", "a frame of 17 MiB without an end", tricks.giant(Place("head")), everywhere(_F), hurried=True),
+    Odd("giant-frame", "a frame of 17 MiB without an end", tricks.giant(Place("head")), everywhere(_F)),
     Odd(
         "giant-frame-in-text",
         "the same in the middle of a text",
         tricks.giant(tricks.IN_TEXT),
         everywhere(_C),
-        hurried=True,
     ),
     # Messages that say nothing, or nonsense.
     Odd("no-blocks", "a whole message without a block", tricks.as_told, everywhere(_F), told=()),

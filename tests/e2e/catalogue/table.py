@@ -24,7 +24,7 @@ WIRES: tuple[Wire, ...] = get_args(Wire)
 class Fault:
     """One fault: the message that is due, what the socket does instead, and what the client is to see.
 
-    `counts`: against the candidate's health, unless the answer is whole. `patience` names the chain that it is run on.
+    `counts`: against the candidate's health, unless the answer is whole.
     """
 
     name: str
@@ -33,7 +33,6 @@ class Fault:
     script: Script
     outcome: Outcomes
     counts: bool = True
-    patience: str = "patient"
     row: Row | None = None
     told: tuple[Block, ...] | None = None
     spares: frozenset[Wire] = frozenset()
@@ -72,17 +71,12 @@ def _at(row: Row, way: Way) -> Fault:
         yield from told.until(row.place)
         yield from broken(told, row.place, way)
 
-    late = row.place.spot in ("reason", "done")
-    silent = way in ("stall", "half-close")
-    before = row.outcome_of(way)[0] is Outcome.FALLBACK
-    patience = ("steady" if late else "hurried" if before else "restless") if silent else "patient"
     return Fault(
         name=f"{way}-{row.name}",
         what=MEANS[way],
         blocks=row.blocks,
         script=script,
         outcome=row.outcome_of(way),
-        patience=patience,
         row=row,
         uncounted=row.uncounted,
     )
@@ -96,7 +90,6 @@ def _odd(odd: Odd) -> Fault:
         script=odd.script,
         outcome=odd.outcome,
         counts=odd.counts,
-        patience=("hurried" if odd.outcome[0] is Outcome.FALLBACK else "restless") if odd.hurried else "patient",
         told=odd.told,
         spares=odd.spares,
         uncounted=frozenset() if odd.counted else frozenset(WIRES),

@@ -233,14 +233,14 @@ def flood(place: Place, filler: Callable[[Telling], bytes]) -> Script:
         yield from told.until(place)
         while True:
             yield Send(filler(told))
-            yield Pause(0.02)
+            yield Pause(7)
 
     return script
 
 
 def paused(told: Telling) -> Iterator[Action]:
     yield from told.until(IN_TEXT)
-    yield Pause(0.3)
+    yield Pause(30)
     yield from told.after(IN_TEXT)
 
 
