@@ -114,7 +114,9 @@ def change_text(name: str, before: Any, after: Any) -> str:
 
 
 def _changed(changes: JSON) -> str:
-    told = (change_text(name, *values) for name, values in changes.items())
+    places = list(_CHANGES)  # an account that came as JSON has lost the order in which things were changed
+    names = sorted(changes, key=lambda name: places.index(name) if name in _CHANGES else len(places))
+    told = (change_text(name, *changes[name]) for name in names)
     return "; ".join(text for text in told if text)
 
 

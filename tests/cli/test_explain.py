@@ -323,6 +323,11 @@ class TestPicture:
         assert not [line for line in lines if line.startswith("   1. steady/m")]
         assert any("\\u001b]0;gone" in line for line in lines)
 
+    def test_what_was_changed_is_told_in_one_order(self, accounts: list[JSON]) -> None:
+        """An account that came over HTTP has its keys in the alphabet's."""
+        came = json.loads(json.dumps(accounts[1], sort_keys=True))
+        assert drawn(came, 120) == drawn(accounts[1], 120)
+
     def test_a_local_answer_has_no_plan(self) -> None:
         """And its picture no lanes."""
         account = {
