@@ -22,7 +22,7 @@ import trio
 from engine._events import EngineEvent, FirstContent, LessonLearned, PassedKey, QuotaTold, TryEnded, TryStarted
 from engine._failure import AttemptError, Failure
 from engine._lessons import Learned
-from engine._ports import Ask, Reply, Transport, Upstream, Winner
+from engine._ports import Ask, Permit, Reply, Transport, Upstream, Winner
 from engine._quota import Quota
 from engine._quoting import without_prompt
 from engine._relay import Relay
@@ -76,6 +76,7 @@ class Attempt:
     id: int
     step: Step
     key: int
+    permit: Permit
     started_at: float
     scope: trio.CancelScope
     relay: Relay
@@ -211,18 +212,17 @@ class Attempt:
         finally:
             again = host.outcome.verdict(failure.kind).again if failure else "nothing"
             at = trio.current_time()
-            host.emit(
-                TryEnded(
-                    at=at,
-                    number=number,
-                    key=self.key,
-                    failure=failure,
-                    again=again,
-                    via=via,
-                    elapsed_s=at - began_at,
-                    **where,
-                )
+            ended = TryEnded(
+                at=at,
+                number=number,
+                key=self.key,
+                failure=failure,
+                again=again,
+                via=via,
+                elapsed_s=at - began_at,
+                **where,
             )
+            host.emit(ended)
         return failure
 
     def _note_quota(self, host: Host, quota: Quota) -> None:

@@ -61,6 +61,7 @@ PURE = (
     "engine/_request.py",
     "engine/_rests.py",
     "engine/_scopes.py",
+    "engine/_settling.py",
     "engine/_size.py",
     "engine/_spend.py",
     "engine/_stored.py",
