@@ -82,6 +82,16 @@ class Price:
     cache_read: float | None = None
     cache_write: float | None = None
 
+    @property
+    def reading(self) -> float:
+        """For what is read from a cache: hosts that name no price for it mostly ask the usual one."""
+        return self.input if self.cache_read is None else self.cache_read
+
+    @property
+    def writing(self) -> float:
+        """For what is written to a cache, likewise."""
+        return self.input if self.cache_write is None else self.cache_write
+
 
 @attrs.frozen(kw_only=True)
 class Latency:

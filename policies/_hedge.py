@@ -21,6 +21,7 @@ from typing import ClassVar
 
 import attrs
 
+from policies._checks import positive
 from policies._facts import QUANTILES, Candidate, Facts, Latency, View
 from policies._plan import Charge, Plan, Step
 from policies._policy import Phase, Policy, PolicyError
@@ -45,11 +46,6 @@ def _times_median(value: str) -> float:
     return float(match[1])
 
 
-def _positive(_: object, __: object, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise PolicyError(f"expected more than 0, got {value:g}")
-
-
 @attrs.frozen
 class Hedge(Policy):
     """Start the next candidate beside the running one once that has been silent for longer than usual.
@@ -70,12 +66,12 @@ class Hedge(Policy):
     after: str = attrs.field(default="p92")
     at_least: str = attrs.field(default="1.75x-median")
     at_most: str = attrs.field(default="4x-median")
-    floor_s: float = attrs.field(default=0.3, validator=_positive)
-    ceiling_s: float = attrs.field(default=15.0, validator=_positive)
-    cold_s: float = attrs.field(default=4.0, validator=_positive)
+    floor_s: float = attrs.field(default=0.3, validator=positive)
+    ceiling_s: float = attrs.field(default=15.0, validator=positive)
+    cold_s: float = attrs.field(default=4.0, validator=positive)
     extra_load: float = attrs.field(default=0.08)
     paid: bool = False
-    second_usd: float | None = attrs.field(default=None, validator=_positive)
+    second_usd: float | None = attrs.field(default=None, validator=positive)
     warm: str = attrs.field(default="hedge")
 
     @after_s.validator
