@@ -33,13 +33,12 @@ from engine._events import (
     ProviderReset,
 )
 from engine._evidence import Caller, Why
+from engine._failure import NO_CONNECTION
 from engine._kept import keep
 from policies import Breaker, BreakerState, Candidate, FailureKind
 
 #: The name of the row of a provider as a whole: `zen/*`.
 EVERY = "*"
-#: Failures without a connection: nothing was sent, so neither request nor model is to blame.
-NO_CONNECTION = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
 
 _PROBE = Why(text="the probe failed")
 _RELAPSE = Why(text="it failed again before an answer was whole")

@@ -13,6 +13,7 @@ import math
 import attrs
 
 from engine._evidence import Evidence, Why
+from engine._growing import grown_s
 from policies import Breaker, BreakerState, FailureKind
 
 #: How soon somebody refused because another leads may ask again, in seconds.
@@ -73,7 +74,7 @@ class Row:
         longest_s = max(spec.open_s, spec.max_open_s)
         if at - self.closed_at > longest_s and not self.is_open:
             self.trips = 0  # it has been well for long: this trip is a first one
-        for_s = min(spec.open_s * 2.0 ** min(self.trips, 30), longest_s)
+        for_s = grown_s(spec.open_s, self.trips, longest_s)
         before: BreakerState = "half-open" if self.is_open else "closed"
         self.is_open, self.open_until, self.since = True, at + for_s, at
         self.by_rate = why.by_rate

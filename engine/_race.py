@@ -32,10 +32,11 @@ from engine._events import (
     Rescued,
 )
 from engine._failure import Failure
+from engine._growing import MAX_BLOCK_S
 from engine._hosting import Hosting
 from engine._pacer import Deny, Launch, Over, Pacer, Pause, Wait
 from engine._ports import Asker, Busy, Fault, Permit
-from engine._scopes import MAX_BLOCK_S, expected_tokens, used_tokens
+from engine._scopes import expected_tokens, used_tokens
 from engine._settling import ended, fitting, measured, verdict_on
 from engine._stream import StreamEvent
 from policies import VERDICTS, Candidate, FailureKind, Next, Skip, Step, Verdict, no_room_at, no_room_in
@@ -218,7 +219,7 @@ class Race(Hosting):
         if launch.charged:
             self.books.budget.refund(self.chain)
         if launch.again:
-            self.books.retries.refund(self.chain, trio.current_time())
+            self.books.retries.refund(self.chain)
 
     # One attempt's task.
 

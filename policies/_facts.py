@@ -168,6 +168,17 @@ class Facts:
     sticky: bool = False
 
 
+def prompt_usd(facts: Facts, tokens: int) -> float:
+    """What it costs to have a prompt of so many tokens read, in US dollars: what is in the cache there, at its price.
+
+    Nothing where no price is known. Writing a cache is not reckoned: whether a prompt is written to it is the client's choice.
+    """
+    if facts.price is None:
+        return 0.0
+    warm = min(facts.warm_tokens, tokens)
+    return (warm * facts.price.reading + (tokens - warm) * facts.price.input) / 1e6
+
+
 @attrs.frozen(kw_only=True)
 class View:
     """One moment, as one chain's policies see it. `wall_s` is seconds since the epoch; `seed` feeds every draw."""

@@ -22,7 +22,7 @@ from typing import ClassVar
 import attrs
 
 from policies._checks import positive
-from policies._facts import QUANTILES, Candidate, Facts, Latency, View
+from policies._facts import QUANTILES, Candidate, Facts, Latency, View, prompt_usd
 from policies._plan import Charge, Plan, Step
 from policies._policy import Phase, Policy, PolicyError
 
@@ -191,13 +191,3 @@ class Hedge(Policy):
         median_s, wished_s = quantiles[0], quantiles[QUANTILES.index(_quantile(self.after))]
         least_s, most_s = _times_median(self.at_least) * median_s, _times_median(self.at_most) * median_s
         return min(max(min(wished_s, most_s), least_s, self.floor_s), self.ceiling_s)
-
-
-def prompt_usd(facts: Facts, tokens: int) -> float:
-    """What it costs to have a prompt of so many tokens read, in US dollars: what is in the cache there, at its price."""
-    price = facts.price
-    if price is None:
-        return 0.0
-    warm = min(facts.warm_tokens, tokens)
-    cached = price.input if price.cache_read is None else price.cache_read
-    return (warm * cached + (tokens - warm) * price.input) / 1e6
