@@ -182,6 +182,7 @@ class TestShow:
         price = {"input": 1.0, "output": 2.0, "cache_read": 0.1, "cache_write": None}
         assert {model["id"]: model["price"] for model in row["models"]} == {"known": price, "gone": None}
 
+    @pytest.mark.long
     def test_every_row_can_be_shown(self) -> None:
         """Whatever it is made of."""
         for id in server.read_config(None, {}).providers:
