@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import partial
 
 import click
@@ -13,7 +12,7 @@ from rich.console import Console
 import server
 from cli.banner import show_banner
 from cli.logs import configure_logs, log_access, log_event
-from engine.config import ConfigError
+from cli.shared import config_option, mistakes
 
 
 @click.command(
@@ -24,11 +23,7 @@ Examples:
   HEDGEROW_CONFIG=team.toml hedgerow serve --log-level warning
 """
 )
-@click.option(
-    "--config",
-    metavar="FILE",
-    help="Configuration. Default: $HEDGEROW_CONFIG, ./config.toml, ~/.config/hedgerow/config.toml.",
-)
+@config_option
 @click.option(
     "--bind",
     metavar="HOST:PORT",
@@ -43,14 +38,8 @@ Examples:
 )
 def serve(config: str | None, bind: str | None, log_level: str) -> None:
     """Start the proxy."""
-    try:
+    with mistakes():
         trio.run(partial(_serve, config, bind, log_level))
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except server.StartError as error:
-        click.echo(f"hedgerow: {error}", err=True)
-        sys.exit(2)
 
 
 async def _serve(config: str | None, bind: str | None, log_level: str) -> None:
