@@ -1,4 +1,8 @@
-"""`hedgerow serve`: start the proxy, say what is usable and how to point Claude Code at it."""
+"""`hedgerow serve`: start the proxy, say what is usable and how to point Claude Code at it.
+
+A server's own command line would do for starting it, and says nothing of what it found. So the socket is had first, the local
+runtimes are looked for, and the banner tells the outcome; whatever is wrong ends it here, in one line and without a traceback.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ hedges, and the load doubles when it can least be borne. A budget is a share of 
 Its depth and a slow timed refill let somebody with a few requests a minute, whose deposits would take an hour to add up,
 have a hedge as well.
 
+Retries are paid from a budget of the same kind; see `_retries`.
+
 So in any stretch of time the hedges are at most `extra_load` x requests + depth + seconds / refill_s: in ten seconds the
 share and 10.2 more, whatever happens. That is an invariant, tested as one.
 """

@@ -1,7 +1,8 @@
 """Order: who is asked first.
 
-Each of these is one key and one stable sort, so that several compose into a lexicographic order and nothing depends on
-the order in which candidates happened to arrive.
+A sort that is written into a loop over candidates breaks ties by accident, and two of them in a row undo each other. Each of
+these is one key and one stable sort, so that several compose into a lexicographic order and nothing depends on the order in
+which candidates happened to arrive.
 
 Two things hold for nearly all of them. A candidate whose rate window is nearly spent goes last: what is left of it is kept
 for when it is needed. And one that has just come back from an outage gets only a share of its traffic (`Facts.ramp`),

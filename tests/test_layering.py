@@ -8,6 +8,7 @@ themselves are shown sources that they must refuse.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -270,6 +271,21 @@ def test_pure_files_are_there() -> None:
     """A file that was renamed would otherwise go unchecked."""
     assert set(PURE) >= NOT_YET
     assert {entry for entry in PURE if not any(ROOT.glob(entry))} <= NOT_YET
+
+
+def test_the_rooms_of_the_house_are_there() -> None:
+    """Each file that the table in `docs/how-it-works.md` names exists; a bare name stands in the folder of the one before."""
+    page = (ROOT / "docs" / "how-it-works.md").read_text()
+    places = [row.split(" | ")[0] for row in page.splitlines() if row.startswith("| `")]
+    assert len(places) > 20
+    missing = []
+    for place in places:
+        folder = ""
+        for name in re.findall(r"`([^`]+)`", place):
+            folder, _, last = name.rpartition("/") if "/" in name else (folder, "", name)
+            if not any((ROOT / folder).glob(last or "*")):
+                missing.append(f"{folder}/{last}")
+    assert missing == []
 
 
 @pytest.mark.parametrize(
