@@ -138,33 +138,6 @@ async def beside(module: str, count: int = 1) -> AsyncIterator[tuple[str, ...]]:
 
 
 @asynccontextmanager
-async def beside(module: str, count: int = 1) -> AsyncIterator[tuple[str, ...]]:
-    """The addresses of `count` servers of a module that runs beside this process while the block does.
-
-    It prints its ports, one a line, and ends with its standard input. Raises ChildProcessError.
-    """
-    command = [sys.executable, "-m", module, str(count)]
-    process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    assert process.stdout is not None
-    assert process.stdin is not None
-    try:
-        said = b""
-        with trio.move_on_after(20):
-            while said.count(b"\n") < count and (data := await process.stdout.receive_some(256)):
-                said += data
-        if said.count(b"\n") < count:
-            raise ChildProcessError(f"{module} did not start")
-        yield tuple(f"http://127.0.0.1:{int(port)}" for port in said.split())
-    finally:
-        with trio.CancelScope(shield=True):
-            await process.stdin.aclose()
-            with trio.move_on_after(5):
-                await process.wait()
-            if process.returncode is None:
-                process.kill()
-
-
-@asynccontextmanager
 async def upstream() -> AsyncIterator[str]:
     """The address of an upstream that runs beside this process while the block does. Raises ChildProcessError."""
     async with beside("bench.upstream") as (url,):
