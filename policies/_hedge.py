@@ -21,7 +21,8 @@ from typing import ClassVar
 
 import attrs
 
-from policies._facts import QUANTILES, Candidate, Facts, Latency, View
+from policies._checks import positive
+from policies._facts import QUANTILES, Candidate, Facts, Latency, View, prompt_usd
 from policies._plan import Charge, Plan, Step
 from policies._policy import Phase, Policy, PolicyError
 
@@ -47,11 +48,6 @@ def _times_median(value: str) -> float:
     return float(match[1])
 
 
-def _positive(_: object, __: object, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise PolicyError(f"expected more than 0, got {value:g}")
-
-
 @attrs.frozen
 class Hedge(Policy):
     """Start the next candidate beside the running one once that has been silent for longer than usual.
@@ -72,12 +68,12 @@ class Hedge(Policy):
     after: str = attrs.field(default="p92")
     at_least: str = attrs.field(default="1.75x-median")
     at_most: str = attrs.field(default="4x-median")
-    floor_s: float = attrs.field(default=0.3, validator=_positive)
-    ceiling_s: float = attrs.field(default=15.0, validator=_positive)
-    cold_s: float = attrs.field(default=4.0, validator=_positive)
+    floor_s: float = attrs.field(default=0.3, validator=positive)
+    ceiling_s: float = attrs.field(default=15.0, validator=positive)
+    cold_s: float = attrs.field(default=4.0, validator=positive)
     extra_load: float = attrs.field(default=0.08)
     paid: bool = False
-    second_usd: float | None = attrs.field(default=None, validator=_positive)
+    second_usd: float | None = attrs.field(default=None, validator=positive)
     warm: str = attrs.field(default="hedge")
 
     @after_s.validator
@@ -204,13 +200,3 @@ class Hedge(Policy):
 
 def _default(name: str) -> object:
     return attrs.fields_dict(Hedge)[name].default
-
-
-def prompt_usd(facts: Facts, tokens: int) -> float:
-    """What it costs to have a prompt of so many tokens read, in US dollars: what is in the cache there, at its price."""
-    price = facts.price
-    if price is None:
-        return 0.0
-    warm = min(facts.warm_tokens, tokens)
-    cached = price.input if price.cache_read is None else price.cache_read
-    return (warm * cached + (tokens - warm) * price.input) / 1e6

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-import server
 from cli.check import _sample
 from cli.main import hedgerow
-from engine.config import Config, Route, load
+from engine.config import Route, load
 from transports import load_catalogue
+
+pytestmark = pytest.mark.usefixtures("_nothing_local")
 
 CONFIG = """
 [providers.near]
@@ -34,15 +35,6 @@ match = "*haiku*"
 chain = "quick"
 """
 DEAD = '[[routes]]\nmatch = "dead"\nchain = "keyless"\n'
-
-
-@pytest.fixture(autouse=True)
-def _nothing_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    async def nobody(_: Config) -> dict[str, str | None]:
-        return {}
-
-    monkeypatch.setattr(server, "find_local", nobody)
-    monkeypatch.chdir(tmp_path)
 
 
 def run(text: str, *args: str, **environ: str) -> Result:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -25,6 +22,7 @@ from cli.main import hedgerow
 from engine import JSON, Request, need_of
 from engine.config import load
 from policies import Limits
+from tests.cli.loopback import answering
 from transports import load_catalogue
 
 TOKEN = "t0k3n-0123456789"
@@ -103,26 +101,14 @@ class Host:
 
 @pytest.fixture
 def host(accounts: list[JSON]) -> Iterator[Host]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            head = {name.lower(): value for name, value in self.headers.items()}
-            found.heads.append(head)
-            status, body = found.answer(self.path, head)
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    found = Host("", accounts)
 
-        def log_message(self, *_: Any) -> None:
-            pass
+    def answer(path: str, head: Mapping[str, str]) -> tuple[int, bytes]:
+        found.heads.append(dict(head))
+        return found.answer(path, found.heads[-1])
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        found = Host(f"http://127.0.0.1:{httpd.server_address[1]}", accounts)
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(answer) as found.url:
         yield found
-        httpd.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies import QUANTILES, Charge, Facts, Hedge, Latency, Need, Plan, PolicyError, Price, Skip
-from policies._hedge import prompt_usd
+from policies._facts import prompt_usd
 from tests.policies.builders import A, B, C, measured, planned, view
 from tests.strategies import facts
 
