@@ -26,6 +26,8 @@ from policies._facts import QUANTILES, Candidate, Facts, Latency, View, prompt_u
 from policies._plan import Charge, Plan, Step
 from policies._policy import Phase, Policy, PolicyError
 
+#: What a delay is learned by; beside `after_s` none of it is read.
+_LEARNED = ("after", "at_least", "at_most", "cold_s")
 #: Until this many fresh samples a quantile means nothing, and the delay is the cold-start one.
 COLD_SAMPLES = 30
 
@@ -109,6 +111,9 @@ class Hedge(Policy):
                 f"extra_load = {self.extra_load:g} is less than the {natural:g} of requests that exceed "
                 f"'{self.after}': the budget will refuse some hedges"
             )
+        idle = [name for name in _LEARNED if self.after_s is not None and getattr(self, name) != _default(name)]
+        if idle:
+            yield f"after_s is taken as written: {', '.join(idle)} beside it say{'s' * (len(idle) == 1)} nothing"
         if self.second_usd is not None and not self.paid:
             yield "second_usd says nothing without paid = true: nobody who costs money is hedged to"
 
@@ -191,3 +196,7 @@ class Hedge(Policy):
         median_s, wished_s = quantiles[0], quantiles[QUANTILES.index(_quantile(self.after))]
         least_s, most_s = _times_median(self.at_least) * median_s, _times_median(self.at_most) * median_s
         return min(max(min(wished_s, most_s), least_s, self.floor_s), self.ceiling_s)
+
+
+def _default(name: str) -> object:
+    return attrs.fields_dict(Hedge)[name].default

@@ -8,6 +8,7 @@ The wait holds nothing. The policy only writes the waits into the plan; what the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import attrs
@@ -43,6 +44,10 @@ class Retry(Policy):
     tries: int = attrs.field(default=4, validator=_tries)
     base_s: float = attrs.field(default=1.0, validator=seconds)
     cap_s: float = attrs.field(default=30.0, validator=seconds)
+
+    def warnings(self) -> Iterable[str]:
+        if self.base_s > self.cap_s:
+            yield f"base_s = {self.base_s:g} is more than cap_s = {self.cap_s:g}: no wait is longer than cap_s"
 
     def apply(self, plan: Plan, view: View) -> Plan:
         waits = tuple(self._wait_s(view.seed, number) for number in range(self.tries))

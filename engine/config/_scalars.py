@@ -66,8 +66,10 @@ def _within(lowest: int, highest: int, what: str) -> Callable[[Any, Any], int]:
 
 
 def _real(value: Any, _: Any) -> float:
-    if type(value) not in (int, float) or not abs(value) < 1e300 or not math.isfinite(value):
+    if type(value) not in (int, float):
         raise Bad.expected("a number", value)
+    if not abs(value) < 1e300 or not math.isfinite(value):
+        raise Bad.expected("a number that can be meant", value)
     return float(value)
 
 

@@ -126,6 +126,13 @@ def test_warnings_are_shown_and_no_failure() -> None:
     assert "the budget will refuse some hedges" in result.stdout
 
 
+def test_a_script_that_cannot_be_played_is_remarked_on() -> None:
+    """A typo in a rehearsal is a 400 to a client, who has not written the file."""
+    result = run('[chains.c]\ncandidates = ["rehearsal/echo?falt=cut"]\n\n[[routes]]\nmatch = "*"\nchain = "c"\n')
+    assert "chains.c: 'rehearsal/echo?falt=cut' will be answered with 400: 'falt' is no part" in result.stdout
+    assert "known: after_s, fault" in result.stdout
+
+
 def test_a_bare_machine_answers_by_the_rehearsal() -> None:
     """Nothing set, nothing written."""
     told = as_json("")

@@ -291,6 +291,29 @@ class TestPicture:
         assert "no hedge to steady/n: budget spent" in text
         assert "learned of steady/n: max_tokens 8192" in text
 
+    def test_who_went_on_with_a_broken_answer_is_told(self, accounts: list[JSON]) -> None:
+        """Two lanes of which one failed and one won look the same when the client had seen nothing."""
+        rescue = {"part": 1, "by": "steady/n", "by_attempt": 2, "from": "broken/m", "from_attempt": 1}
+        account = {**accounts[1], "rescues": [{**rescue, "shown_chars": 1060, "state": "text open"}]}
+        told = "2. steady/n: went on with the answer, behind 1,060 characters that the client had seen (text open)"
+        assert told in "\n".join(drawn(account, 120))
+
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_a_terminal_obeys_nothing_of_what_others_wrote(self, accounts: list[JSON], *, terminal: bool) -> None:
+        """A session's id, a model's name and a failure are anybody's text; a line of theirs stays one line."""
+        evil = "\x1b]0;gone\x07\x1b[2J\x9b1m\u202e\r\n   1. steady/m: won"
+        failed = {**accounts[0]["attempts"][0], "outcome": "failed", "failure": f"server error (500): {evil}"}
+        account = {**accounts[0], "session": evil, "model": evil, "attempts": [{**failed, "candidate": f"a/{evil}"}]}
+        lines = drawn(account, 400, terminal=terminal)
+        assert all(character.isprintable() for line in lines for character in line)
+        assert not [line for line in lines if line.startswith("   1. steady/m")]
+        assert any("\\u001b]0;gone" in line for line in lines)
+
+    def test_what_was_changed_is_told_in_one_order(self, accounts: list[JSON]) -> None:
+        """An account that came over HTTP has its keys in the alphabet's."""
+        came = json.loads(json.dumps(accounts[1], sort_keys=True))
+        assert drawn(came, 120) == drawn(accounts[1], 120)
+
     def test_a_local_answer_has_no_plan(self) -> None:
         """And its picture no lanes."""
         account = {

@@ -220,6 +220,16 @@ class TestMoney:
         ]
         assert list(Hedge(second_usd=0.01, paid=True).warnings()) == []
 
+    def test_what_is_not_read_beside_a_fixed_delay_is_remarked_on(self) -> None:
+        """A chain with both has a delay that somebody did not mean."""
+        assert list(Hedge(after_s=4.0, after="p99").warnings()) == [
+            "after_s is taken as written: after beside it says nothing"
+        ]
+        assert list(Hedge(after_s=4.0, at_least="2x-median", cold_s=1.0).warnings()) == [
+            "after_s is taken as written: at_least, cold_s beside it say nothing"
+        ]
+        assert list(Hedge(after_s=4.0).warnings()) == []
+
 
 class TestWarm:
     """What a conversation has in a candidate's prompt cache."""
