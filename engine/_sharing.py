@@ -13,7 +13,7 @@ provider up, as a single client would.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from hashlib import blake2b
 
 import attrs
@@ -105,6 +105,8 @@ class SharedTurn:
 
     async def send(self, events: Sequence[StreamEvent]) -> None:
         kept = tuple(events)
+        if not self.request.stream:
+            _look_into(kept)
         self.visible |= self.request.stream and bool(kept)
         self._say(lambda reply: reply.send(kept), sum(e.size for e in kept))
         await self._keep_pace()
@@ -179,6 +181,16 @@ class SharedTurn:
     def _stir(self) -> None:
         self._stirred.set()
         self._stirred = trio.Event()
+
+
+def _look_into(events: Iterable[StreamEvent]) -> None:
+    """A JSON reply looks into what is relayed unread, and will do so in its listener's task, where nobody is left to ask.
+
+    Raises MalformedEvent here, where the attempt that brought it is to blame, and the next candidate is asked.
+    """
+    for item in events:
+        for _ in item.payloads():
+            pass
 
 
 @attrs.define(eq=False)
