@@ -10,8 +10,8 @@ from trio.testing import MockClock
 
 from engine._events import AttemptEnded
 from engine._stream import Kind, StreamEvent, error_event
-from engine.testing import HANG, Act, Script, answer, failing, head, script, tail, text, thinking, tool
-from policies import FailureKind, IdleTimeout, Phase, Plan, Policy, View
+from engine.testing import HANG, Act, RecordingReply, Script, answer, failing, head, script, tail, text, thinking, tool
+from policies import Deadline, FailureKind, IdleTimeout, Phase, Plan, Policy, View
 from tests.engine.stage import MakeScenario, finished, refusal_of
 
 # Breaking after the commit.
@@ -197,3 +197,13 @@ async def test_a_policy_that_raises_costs_an_honest_answer_and_nothing_else(
     assert (finished(it).outcome, finished(it).status, finished(it).attempts) == ("refused", 500, 0)
     assert len(it.books.affinity) == 0
     assert it.asked == []
+
+
+async def test_a_turn_given_up_while_its_end_is_being_taken_has_one_end(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """A slow client's last write outlasts the deadline; the message is whole, and nothing is added to it."""
+    it = scenario({"a": script(answer("whole"))}, Deadline(s=5.0))
+    reply = await it.serve(reply=RecordingReply(write_s=9.0))
+    assert [event.kind for event in reply.events].count(Kind.MESSAGE_STOP) == 1
+    assert (reply.ending, finished(it).outcome, finished(it).status) == ("finish", "answered", 200)
