@@ -385,6 +385,9 @@ class Race:
         if attempt.part and verdict.next is Next.STOP:
             # Who refuses to go on from another's text has found no mistake of the client's.
             verdict = attrs.evolve(verdict, next=Next.NEXT)
+        if attempt.part and failure.kind is FailureKind.EMPTY and attempt.relay.finished:
+            # Who thinks that nothing is missing has answered, and is well.
+            verdict = attrs.evolve(verdict, counts=False, counts_unlimited=False)
         return verdict
 
     def _note_fault(self, attempt: Attempt, failure: Failure, verdict: Verdict) -> None:

@@ -155,24 +155,27 @@ async def test_an_answer_may_break_more_than_once(scenario: MakeScenario, autoju
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("bad", "ill"),
     [
-        script(asking=[failing(FailureKind.CLIENT, status=400)]),
-        script(asking=[failing(FailureKind.SERVER, status=500)]),
-        script([head(), *tail()]),
-        script([head(), *tail("refusal")]),
-        script([head(), *text("The quick", whole=False)]),
-        script([head(), *text("The quick fox jumps"), *tail()]),
+        (script(asking=[failing(FailureKind.CLIENT, status=400)]), False),
+        (script(asking=[failing(FailureKind.SERVER, status=500)]), True),
+        (script([head(), *tail()]), False),
+        (script([head(), *tail("refusal")]), False),
+        (script([head(), *text("The quick", whole=False)]), True),
+        (script([head(), *text("The quick fox jumps"), *tail()]), False),
     ],
     ids=["refused", "failed", "empty", "declined", "only repeats, and breaks", "repeats less"],
 )
-async def test_who_cannot_go_on_is_passed_over(scenario: MakeScenario, autojump_clock: MockClock, bad: object) -> None:
-    """Its refusal is not the client's mistake, and an empty end is no end of this answer."""
+async def test_who_cannot_go_on_is_passed_over(
+    scenario: MakeScenario, autojump_clock: MockClock, bad: object, ill: bool
+) -> None:
+    """Its refusal is not the client's mistake, and an empty end is no end of this answer, nor a mark of ill health."""
     shown = text("The quick fox jumps over ", whole=False)
     it = scenario({"a": script([head(), *shown]), "b": bad, "c": script(answer("it"))})  # type: ignore[dict-item]
     reading = read(await it.serve())
     assert (reading.text, reading.stop_reason) == ("The quick fox jumps over it", "end_turn")
     assert it.events(Rescued)[0].by.provider == "c"
+    assert [ended.counts for ended in it.events(AttemptEnded)] == [True, ill, False]
 
 
 async def test_who_only_says_it_again_shows_that_it_was_whole(
