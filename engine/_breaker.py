@@ -165,6 +165,8 @@ class BreakerBook:
                 yield from self._checked(event)
             case ProviderReset():
                 yield from self._reset(event)
+        if isinstance(event, AttemptEnded):  # also where its provider has lost its breaker in a reload
+            self._leave(event.candidate, (event.request_id, event.attempt))
 
     def _lead(self, candidate: Candidate, who: Who) -> None:
         for _, row in self._known(candidate):
@@ -231,6 +233,7 @@ class BreakerBook:
         """A check decides where it leads; elsewhere a good one is welcome, and a bad one is no client's failure."""
         spec, who = self.spec(event.candidate.provider), (event.request_id, 0)
         if spec is None:
+            self._leave(event.candidate, who)
             return
         if event.ok:
             for name, row in self._known(event.candidate):

@@ -58,7 +58,7 @@ class RequestShared(EngineEvent):
 
 @attrs.frozen(kw_only=True)
 class CandidateSkipped(EngineEvent):
-    """A step found busy at the moment of its launch. The plan's own skips are in `PlanMade`."""
+    """A step found busy at the moment of its launch: once for each reason. The plan's own skips are in `PlanMade`."""
 
     skip: Skip
 

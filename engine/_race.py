@@ -56,10 +56,10 @@ class Race(Hosting):
     winner: Attempt | None = None
     broken: Attempt | None = None
     faults: list[Fault] = attrs.field(factory=list)
-    skips: list[Skip] = attrs.field(factory=list)
     empty: tuple[Candidate, list[StreamEvent]] | None = None
     running: dict[int, Attempt] = attrs.field(factory=dict)
     asker: Asker = attrs.field(init=False)
+    _skips: dict[tuple[Candidate, str, str], Skip] = attrs.field(factory=dict)
     _losers: tuple[Step, ...] = ()
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _wake: trio.Event = attrs.field(factory=trio.Event)
@@ -111,9 +111,18 @@ class Race(Hosting):
         if turn is not None:
             self.pacer.stirred(turn)
 
+    @property
+    def skips(self) -> list[Skip]:
+        """The candidates found busy at their launch, the last word on each for each reason, the latest last."""
+        return list(self._skips.values())
+
     def _skipped(self, skip: Skip, at: float) -> None:
-        self.skips.append(skip)
-        self.emit(CandidateSkipped(at=at, request_id=self.request.id, skip=skip))
+        """Stated once for each reason: who waits looks again every second, and mostly finds the same."""
+        what = (skip.candidate, skip.by, skip.reason)
+        known = self._skips.pop(what, None)
+        self._skips[what] = skip
+        if known is None:
+            self.emit(CandidateSkipped(at=at, request_id=self.request.id, skip=skip))
 
     def again(self) -> None:
         """The winner broke and the client has seen nothing of it: let the steps that are left race on.

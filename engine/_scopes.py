@@ -49,16 +49,6 @@ class Room:
     reason: str = ""
 
 
-@attrs.frozen(eq=False)
-class Slot:
-    """One request's place in a scope, from `take` to `give_back`."""
-
-    provider: str
-    key: int
-    at: float
-    entry: Entry | None = None
-
-
 @attrs.define
 class _Row:
     window: Sliding = attrs.field(factory=Sliding)
@@ -68,6 +58,18 @@ class _Row:
     blocked_until: float = 0.0
     block_reason: str = ""
     refusals: int = 0
+
+
+@attrs.frozen(eq=False)
+class Slot:
+    """One request's place in a scope, from `take` to `give_back`.
+
+    It goes back to the row it was taken from: a reload may have changed meanwhile which row its key has.
+    """
+
+    row: _Row
+    at: float
+    entry: Entry | None = None
 
 
 @attrs.define(eq=False)
@@ -138,14 +140,14 @@ class ScopeBook:
         entry = None
         if isinstance(spec, Window):
             entry = row.window.enter(at, min(tokens, spec.tokens or tokens))
-        return Slot(provider, key, at, entry)
+        return Slot(row, at, entry)
 
     def give_back(self, slot: Slot, *, sent: bool, tokens: int | None = None) -> None:
         """End of a request: the slot returns; the window's entry only where not a byte was sent, else it is put right.
 
         `tokens` is what it took, None where nobody has said.
         """
-        row = self._row(slot.provider, slot.key)
+        row = slot.row
         row.in_flight -= 1
         if not sent:
             row.quota.give_back(slot.at)
@@ -158,7 +160,7 @@ class ScopeBook:
 
     def hold(self, slot: Slot) -> None:
         """Take a slot back that was given back in this very tick."""
-        self._row(slot.provider, slot.key).in_flight += 1
+        slot.row.in_flight += 1
 
     def fold(self, event: EngineEvent) -> Iterator[EngineEvent]:
         match event:

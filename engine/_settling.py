@@ -18,7 +18,7 @@ from engine._failure import Failure
 from engine._ledger import Spent, billed
 from engine._request import Request
 from engine.config import Provider
-from policies import Next, Outcome, Step, Unlimited, Verdict
+from policies import FailureKind, Next, Outcome, Step, Unlimited, Verdict
 
 
 def ending_of(attempt: Attempt) -> Ending:
@@ -41,6 +41,9 @@ def verdict_on(attempt: Attempt, outcome: Outcome) -> Verdict | None:
     if attempt.part and verdict.next is Next.STOP:
         # Who refuses to go on from another's text has found no mistake of the client's.
         verdict = attrs.evolve(verdict, next=Next.NEXT)
+    if attempt.part and attempt.failure.kind is FailureKind.EMPTY and attempt.relay.finished:
+        # Who thinks that nothing is missing has answered, and is well.
+        verdict = attrs.evolve(verdict, counts=False, counts_unlimited=False)
     return verdict
 
 
