@@ -20,9 +20,9 @@ import attrs
 import trio
 
 from engine._events import EngineEvent, FirstContent, LessonLearned, PassedKey, QuotaTold, TryEnded, TryStarted
-from engine._failure import AttemptError, Failure
+from engine._failure import NO_CONNECTION, AttemptError, Failure
 from engine._lessons import Learned
-from engine._ports import Ask, Reply, Transport, Upstream, Winner
+from engine._ports import Ask, Permit, Reply, Transport, Upstream, Winner
 from engine._quota import Quota
 from engine._quoting import without_prompt
 from engine._relay import Relay
@@ -38,8 +38,6 @@ MAX_TRIES = 3
 MAX_REPAIRS = 5
 #: Bytes held back before the commit. Only a late commit point can hold much; beyond this the answer counts as malformed.
 MAX_HELD_BYTES = 64 * 1024 * 1024
-#: Failures before there was a connection: nothing was sent.
-_NEVER_CONNECTED = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
 #: Failures by which a host finds something else to refuse: it has taken what was repaired before.
 _REPAIRABLE = frozenset({FailureKind.FIELD, FailureKind.CAP, FailureKind.RESERVE, FailureKind.TOO_LONG})
 
@@ -76,6 +74,7 @@ class Attempt:
     id: int
     step: Step
     key: int
+    permit: Permit
     started_at: float
     scope: trio.CancelScope
     relay: Relay
@@ -204,25 +203,24 @@ class Attempt:
             self._note_quota(host, failure.quota)
             if failure.kind in _REPAIRABLE:
                 self._note_lesson(host, failure)
-            if failure.kind in _NEVER_CONNECTED:
+            if failure.kind in NO_CONNECTION:
                 self.sent = sent_before
         except MalformedEvent as error:  # the reply has looked into what was relayed unread
             failure = Failure(kind=FailureKind.MALFORMED, message=str(error))
         finally:
             again = host.outcome.verdict(failure.kind).again if failure else "nothing"
             at = trio.current_time()
-            host.emit(
-                TryEnded(
-                    at=at,
-                    number=number,
-                    key=self.key,
-                    failure=failure,
-                    again=again,
-                    via=via,
-                    elapsed_s=at - began_at,
-                    **where,
-                )
+            ended = TryEnded(
+                at=at,
+                number=number,
+                key=self.key,
+                failure=failure,
+                again=again,
+                via=via,
+                elapsed_s=at - began_at,
+                **where,
             )
+            host.emit(ended)
         return failure
 
     def _note_quota(self, host: Host, quota: Quota) -> None:

@@ -14,16 +14,13 @@ import attrs
 from engine._adaptive import Adapting
 from engine._events import AttemptEnded, EngineEvent, QuotaTold, ScopeBlocked, TryEnded
 from engine._failure import Failure
+from engine._growing import block_s
 from engine._ports import Busy
 from engine._quota import QuotaRow
 from engine._sliding import Entry, Sliding
 from engine._stream import Usage
 from policies import SLOT_WAIT_S, VERDICTS, Adaptive, Concurrency, FailureKind, Need, Scope, Unlimited, Window
 
-#: The longest Retry-After that is believed, in seconds.
-MAX_BLOCK_S = 300.0
-#: Without a Retry-After: five seconds, doubling with each refusal in a row, to a minute.
-FIRST_BLOCK_S, LAST_BLOCK_S = 5.0, 60.0
 #: The most tokens that an answer is expected to take before it is there. Agents ask for far more than they get.
 ANSWER_TOKENS = 1000
 
@@ -186,8 +183,8 @@ class ScopeBook:
         wish_s = failure.retry_after_s
         if wish_s is None and VERDICTS[failure.kind].counts:
             return  # an overloaded provider that gives no time is a matter for its breaker
-        for_s = min(FIRST_BLOCK_S * 2**row.refusals, LAST_BLOCK_S) if wish_s is None else min(wish_s, MAX_BLOCK_S)
-        row.refusals = min(row.refusals + 1, 10)
+        for_s = block_s(wish_s, row.refusals)
+        row.refusals += 1
         if event.at + for_s > row.blocked_until:
             row.blocked_until, row.block_reason = event.at + for_s, failure.kind.value
             if not isinstance(spec, Unlimited):

@@ -17,6 +17,8 @@ import attrs
 STRONG, WEAK = 12, 3
 #: Comparisons spent on one seam; beyond them (a text of one word a hundred thousand times) it is taken as no repetition.
 MAX_WORK = 300_000
+#: White space that is kept of a continuation's beginning. A host that sends nothing else would fill the memory.
+MAX_BLANK = 4096
 #: Scripts without spaces between words begin here.
 _IDEOGRAPHS = 0x2E80
 
@@ -47,10 +49,10 @@ class Seam:
         if self.decided:
             return text
         if self._rest is not None:
-            return self._settled(self._rest + text)
+            return self._settled((self._rest + text) if text.strip() else (self._rest + text)[:MAX_BLANK])
         if self._open is None:
             body = text.lstrip()
-            self._lead += text[: len(text) - len(body)]
+            self._lead = (self._lead + text[: len(text) - len(body)])[:MAX_BLANK]
             if not body:
                 return ""
             self._open = self._places(body[0])

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-import server
 from cli.check import _sample
 from cli.main import hedgerow
-from engine.config import Config, Route, load
+from engine.config import Route, load
 from transports import load_catalogue
+
+pytestmark = pytest.mark.usefixtures("_nothing_local")
 
 CONFIG = """
 [providers.near]
@@ -34,15 +35,6 @@ match = "*haiku*"
 chain = "quick"
 """
 DEAD = '[[routes]]\nmatch = "dead"\nchain = "keyless"\n'
-
-
-@pytest.fixture(autouse=True)
-def _nothing_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    async def nobody(_: Config) -> dict[str, str | None]:
-        return {}
-
-    monkeypatch.setattr(server, "find_local", nobody)
-    monkeypatch.chdir(tmp_path)
 
 
 def run(text: str, *args: str, **environ: str) -> Result:
@@ -144,6 +136,13 @@ def test_warnings_are_shown_and_no_failure() -> None:
     assert result.exit_code == 0
     assert "team.toml: valid, 1 warning\n" in result.stdout
     assert "the budget will refuse some hedges" in result.stdout
+
+
+def test_a_script_that_cannot_be_played_is_remarked_on() -> None:
+    """A typo in a rehearsal is a 400 to a client, who has not written the file."""
+    result = run('[chains.c]\ncandidates = ["rehearsal/echo?falt=cut"]\n\n[[routes]]\nmatch = "*"\nchain = "c"\n')
+    assert "chains.c: 'rehearsal/echo?falt=cut' will be answered with 400: 'falt' is no part" in result.stdout
+    assert "known: after_s, fault" in result.stdout
 
 
 def test_a_bare_machine_answers_by_the_rehearsal() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine._breaker import FIRST_SHARE, LAST_RESORT_S, PROBE_WAIT_S, BreakerBook
+from engine._breaker import BreakerBook
+from engine._breaker_row import FIRST_SHARE, LAST_RESORT_S, PROBE_WAIT_S
 from engine._events import BreakerChanged, EngineEvent
 from engine._evidence import MOST_OUTCOMES
 from policies import Breaker, FailureKind

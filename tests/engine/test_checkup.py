@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine._breaker import EVERY, PROBE_WAIT_S
+from engine._breaker import EVERY
+from engine._breaker_row import PROBE_WAIT_S
 from engine._checkup import MAX_TOKENS, Checkups
 from engine._events import BreakerChanged, HealthChecked, HealthCheckStarted
 from engine._ports import Busy

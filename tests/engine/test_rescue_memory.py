@@ -67,6 +67,7 @@ CALL = tool('{"a": 1}', index=1)
 DELTA = text("more", index=2, whole=False)[1:]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("acts", "policies", "stream", "there"),
     [

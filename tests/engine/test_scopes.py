@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine._events import EngineEvent, ScopeBlocked
+from engine._growing import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S
 from engine._ports import Busy
-from engine._scopes import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S, ScopeBook, Slot
+from engine._scopes import ScopeBook, Slot
 from policies import SLOT_WAIT_S, Concurrency, FailureKind, Scope, Unlimited, Window
 from tests.engine.said import A, B, abandoned, refused_key, told, won
 

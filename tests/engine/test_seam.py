@@ -168,3 +168,14 @@ def test_the_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it, nothing is taken for a repetition."""
     monkeypatch.setattr(module, "MAX_WORK", 0)
     assert joined("I will read the fi", "I will read the file") == "I will read the fiI will read the file"
+
+
+@pytest.mark.parametrize("shown", ["I will read ", "I will read the file which was named. \n"])
+def test_endless_white_space_is_not_kept(shown: str) -> None:
+    """At the beginning of a continuation, or behind a repetition: a host that sends nothing else fills no memory."""
+    seam = Seam(shown)
+    said = seam.feed("I will read the file which was named.") if "named" in shown else ""
+    said += "".join(seam.feed(" " * 1000) for _ in range(100))
+    assert not said
+    assert len(seam._lead) + len(seam._rest or "") <= module.MAX_BLANK
+    assert seam.feed("And then").strip() == "And then"

@@ -61,7 +61,9 @@ def looks_whole(case: Case, seen: Seen) -> Iterator[str]:
     empty = case.fault.told is not None  # a whole message of nothing is given where there is nothing better
     if seen.ended and not reading.error and reading.stop_reason != "tool_use" and not empty:
         yield f"an orderly end, with stop_reason {reading.stop_reason}"
-    if reading.error and reading.error.get("type") != "overloaded_error":
+    # Where nothing was seen the other kind makes Claude Code ask at once for JSON; see `SSEReply.refuse`.
+    due = "overloaded_error" if b"message_start" in seen.body else "api_error"
+    if reading.error and reading.error.get("type") != due:
         yield f"an error that clients do not ask again after: {reading.error}"
     intended = [(block.name, dict(block.input)) for block in case.fault.blocks if isinstance(block, ToolUse)]
     stopped = [(b["name"], b["input"]) for b in reading.blocks if b["type"] == "tool_use" and "_json" not in b]

@@ -74,7 +74,7 @@ def _head() -> Iterator[str]:
     yield "- After each turn: the strict grammar, one `message_start`, every word and call once, a stop reason that a"
     yield "  provider gave, the first prompt's tokens, one ending of each attempt, held against those who failed and nobody"
     yield "  else, every socket closed."
-    yield "- With nobody behind it the same faults end honestly: reset, `overloaded_error` or a refusal, never as if whole."
+    yield "- With nobody behind it the same faults end honestly: reset, an error or a refusal, never as if whole."
     yield ""
 
 
