@@ -118,6 +118,18 @@ def test_a_wrong_configuration_ends_with_2() -> None:
     assert "expected at least 2, got 1" in result.stderr
 
 
+def test_a_policy_that_raises_is_named_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a traceback, and the other routes are shown as ever."""
+    lines = ["import attrs", "from policies import NoHedge", "@attrs.frozen", "class Mistaken(NoHedge):"]
+    lines += ["    def apply(self, plan, view):", "        raise KeyError('not told')"]
+    (tmp_path / "mistaken_policy.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    result = run(CONFIG.replace('"in-order"', '"in-order", { kind = "mistaken_policy:Mistaken" }'))
+    assert result.exit_code == 1
+    assert "route '*haiku*': a policy of its chain raises KeyError at mistaken_policy.py:6" in result.stdout
+    assert "not told" not in result.output
+
+
 def test_warnings_are_shown_and_no_failure() -> None:
     """What is allowed and hardly meant."""
     result = run(CONFIG.replace('{ kind = "race", width = 2 }', '{ kind = "hedge", extra_load = 0.01 }'))
