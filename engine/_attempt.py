@@ -38,6 +38,8 @@ MAX_TRIES = 3
 MAX_REPAIRS = 5
 #: Bytes held back before the commit. Only a late commit point can hold much; beyond this the answer counts as malformed.
 MAX_HELD_BYTES = 64 * 1024 * 1024
+#: Who goes on from another's text may think first, which nobody is shown: so long, in seconds, with half a text on the screen.
+UNSEEN_S = 60.0
 #: Failures by which a host finds something else to refuse: it has taken what was repaired before.
 _REPAIRABLE = frozenset({FailureKind.FIELD, FailureKind.CAP, FailureKind.RESERVE, FailureKind.TOO_LONG})
 
@@ -274,15 +276,14 @@ class Attempt:
 
     def _note_content(self, host: Host) -> None:
         self.first_content_at = at = trio.current_time()
-        self.clock.deadline = float("inf")
-        elapsed_s = at - self.started_at
+        self.clock.deadline = float("inf") if self.splice is None else self.started_at + UNSEEN_S
         host.emit(
             FirstContent(
                 at=at,
                 request_id=host.request.id,
                 attempt=self.id,
                 candidate=self.step.candidate,
-                elapsed_s=elapsed_s,
+                elapsed_s=at - self.started_at,
                 need=host.request.need,
                 key=self.key,
             )
@@ -298,7 +299,7 @@ class Attempt:
                 self._bound_what_is_held(out)
                 return
             await host.commit(self)
-            self.committed = True
+            self.committed, self.clock.deadline = True, float("inf")
             await host.reply.begin(Winner(candidate=self.step.candidate, attempts=host.launched))
             out, self.held = self.held, []
         await host.show(out)
@@ -327,7 +328,8 @@ class Attempt:
     def _timed_out(self, host: Host) -> Failure:
         if self._fell_silent:
             return Failure(kind=FailureKind.IDLE_TIMEOUT, message=f"silent for {self.step.idle_s:g} s")
-        message = f"no content within {self.step.first_content_s:g} s"
+        limit_s = self.step.first_content_s if self.first_content_at is None else UNSEEN_S
+        message = f"no content {'' if self.first_content_at is None else 'to show '}within {limit_s:g} s"
         return Failure(kind=FailureKind.FIRST_CONTENT_TIMEOUT, message=message)
 
     def _broken(self) -> Failure | None:

@@ -431,3 +431,22 @@ async def test_who_broke_calls_for_one_other_and_not_for_those_that_were_busy_be
         reply = await it.serve()
     assert it.asked == [(0.0, "a"), (0.6, "b"), (21.1, "c")]
     assert read(reply).text == "one two"
+
+
+async def test_who_only_thinks_where_a_text_is_to_go_on_is_given_up(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """Thinking is not shown there: after a minute without anything new the next is asked, and the thinker has failed."""
+    thoughts = [act for _ in range(50) for act in (5.0, thinking("hm", whole=False)[1:])]
+    it = scenario(
+        {
+            "a": script([head(), *text("The quick ", whole=False)], 1.0, failing(FailureKind.RESET)),
+            "b": script([head(), *thinking("hm", whole=False)], *thoughts, HANG),
+            "c": script(1.0, answer("brown fox.")),
+        }
+    )
+    reply = await it.serve()
+    assert reply.said == "The quick brown fox."
+    assert reply.ended_at == 62.0
+    failed = [str(e.failure) for e in it.events(AttemptEnded) if e.candidate.provider == "b"]
+    assert failed == ["first content timeout: no content to show within 60 s"]
