@@ -122,6 +122,7 @@ async def test_the_body_is_let_go(
     assert reply.there == there
 
 
+@pytest.mark.long
 async def test_a_shared_turn_lets_go_of_every_body(autojump_clock: MockClock) -> None:
     """Its own when nobody will be asked any more, that of one who joins at once."""
     it = Scenario.of({"a": script()})
