@@ -264,7 +264,7 @@ class Router:
 
     def _note_break(self, race: Race, view: View, policies: tuple[Policy, ...]) -> None:
         """An answer from elsewhere than the conversation's home, with what that cost or saved."""
-        if race.winner is None:
+        if race.winner is None or not race.winner.whole:
             return
         event = broken(
             race.plan,
