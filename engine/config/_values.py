@@ -17,7 +17,13 @@ from engine.config import _file as shape
 from engine.config._bad import Bad, each, reasons, unknown_key
 from engine.config._problems import Path, either, found, looks_secret, nearest
 from engine.config._scalars import HOOKS, choice
-from policies import SCOPES, Breaker, Policy, Scope, Unlimited, Weights, arguments, policy_class
+from policies import SCOPES, Breaker, Policy, Scope, Weights, arguments, policy_class
+
+#: Those that say enough by their name alone.
+_PLAIN_SCOPES = tuple(
+    kind for kind, cls in SCOPES.items() if all(f.default is not attrs.NOTHING for f in attrs.fields(cls))
+)
+_SCOPE_TABLE = "a table with a kind such as { kind = 'window', requests = 40, per_s = 60 }"
 
 
 def build(
@@ -86,10 +92,13 @@ def converter() -> Converter:
         return read
 
     def scope(value: Any, _: Any) -> Any:
-        if value == Unlimited.kind:
-            return Unlimited()
+        if type(value) is str and value in _PLAIN_SCOPES:
+            plainly: Any = SCOPES[value]
+            return plainly()
         if type(value) is not dict:
-            raise Bad.expected("'unlimited' or a table with a kind", value)
+            near = nearest(value, SCOPES) if type(value) is str else ""
+            plain = ", ".join(f"'{kind}'" for kind in _PLAIN_SCOPES)
+            raise Bad.expected(f"{plain} or {_SCOPE_TABLE}", value, near)
         kind = value.get("kind")
         if type(kind) is not str or kind not in SCOPES:
             if "kind" not in value:

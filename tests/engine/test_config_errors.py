@@ -113,7 +113,8 @@ PROVIDERS = [
     ),
     (
         '[providers.paid]\nscope = "unlimted"',
-        "c.toml:2: providers.paid.scope: expected 'unlimited' or a table with a kind, got 'unlimted'",
+        "c.toml:2: providers.paid.scope: expected 'concurrency', 'adaptive', 'unlimited' or a table with a kind such as "
+        "{ kind = 'window', requests = 40, per_s = 60 }, got 'unlimted' (did you mean 'unlimited'?)",
     ),
     (
         '[providers.paid]\nscope = { kind = "windw" }',

@@ -8,6 +8,7 @@ import pytest
 
 from engine.config import Config, ConfigError, Provider, Route, Server, Timeouts, check_exposure, load
 from policies import (
+    Adaptive,
     Breaker,
     Candidate,
     Concurrency,
@@ -300,8 +301,12 @@ class TestProviderTable:
     def test_the_file_decides_on_scope_and_breaker(self) -> None:
         """In both of their forms."""
         text = '[providers.free]\nscope = "unlimited"\nbreaker = "off"\n'
-        text += '[providers.paid]\nscope = { kind = "concurrency", limit = 3, per = "key" }\nbreaker = { failures = 3 }'
+        text += (
+            '[providers.paid]\nscope = { kind = "concurrency", limit = 3, per = "key" }\nbreaker = { failures = 3 }\n'
+        )
+        text += '[providers.desk]\nscope = "adaptive"\n'
         loaded = config(text).providers
+        assert loaded["desk"].scope == Adaptive()
         assert (loaded["free"].scope, loaded["free"].breaker) == (Unlimited(), None)
         assert loaded["paid"].scope == Concurrency(limit=3, per="key")
         assert loaded["paid"].breaker == Breaker(failures=3)
