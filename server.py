@@ -42,6 +42,7 @@ from transports import (
     Proxied,
     Readable,
     Rehearsal,
+    Script,
     ServingWebTools,
     StreamingTransport,
     TheWeb,
@@ -104,7 +105,20 @@ def read_config(
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"{path}: cannot be read: {error}") from error
     name = str(path) if path else "built-in configuration"
-    return load(text, file=name, catalogue=load_catalogue(), environ=environ, answering=dict(found or {}))
+    config = load(text, file=name, catalogue=load_catalogue(), environ=environ, answering=dict(found or {}))
+    return attrs.evolve(config, warnings=(*config.warnings, *_unplayable(config)))
+
+
+def _unplayable(config: Config) -> Iterator[str]:
+    """Candidates on the rehearsal whose script cannot be played. A client may name any, so it is found when one is asked;
+    but in a file it is a typo."""
+    for chain in config.chains.values():
+        for candidate in chain.candidates:
+            if config.providers[candidate.provider].wire == "rehearsal":
+                try:
+                    Script.of(candidate.model)
+                except ValueError as error:
+                    yield f"{config.file}: chains.{chain.name}: '{candidate}' will be answered with 400: {error}"
 
 
 async def find_local(config: Config) -> dict[str, str | None]:

@@ -111,20 +111,23 @@ async def main() -> None:
 
 
 @asynccontextmanager
-async def upstream() -> AsyncIterator[str]:
-    """The address of an upstream that runs beside this process while the block does. Raises ChildProcessError."""
-    command = [sys.executable, "-m", "bench.upstream"]
+async def beside(module: str, count: int = 1) -> AsyncIterator[tuple[str, ...]]:
+    """The addresses of `count` servers of a module that runs beside this process while the block does.
+
+    It prints its ports, one a line, and ends with its standard input. Raises ChildProcessError.
+    """
+    command = [sys.executable, "-m", module, str(count)]
     process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
     assert process.stdin is not None
     try:
-        port = b""
+        said = b""
         with trio.move_on_after(20):
-            while b"\n" not in port and (data := await process.stdout.receive_some(64)):
-                port += data
-        if b"\n" not in port:
-            raise ChildProcessError("the upstream did not start")
-        yield f"http://127.0.0.1:{int(port)}"
+            while said.count(b"\n") < count and (data := await process.stdout.receive_some(256)):
+                said += data
+        if said.count(b"\n") < count:
+            raise ChildProcessError(f"{module} did not start")
+        yield tuple(f"http://127.0.0.1:{int(port)}" for port in said.split())
     finally:
         with trio.CancelScope(shield=True):
             await process.stdin.aclose()
@@ -132,6 +135,13 @@ async def upstream() -> AsyncIterator[str]:
                 await process.wait()
             if process.returncode is None:
                 process.kill()
+
+
+@asynccontextmanager
+async def upstream() -> AsyncIterator[str]:
+    """The address of an upstream that runs beside this process while the block does. Raises ChildProcessError."""
+    async with beside("bench.upstream") as (url,):
+        yield url
 
 
 if __name__ == "__main__":

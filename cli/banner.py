@@ -1,4 +1,8 @@
-"""The first thing a person sees: where it listens, who can answer, who cannot and why, and what to type next."""
+"""The first thing a person sees: where it listens, who can answer, who cannot and why, and what to type next.
+
+"Listening on port 8082" leaves a new user with a server that may be of no use. Most of what goes wrong on the first day is a
+key that is not there, and it is known before the first request; so it is said then, with the line that mends it.
+"""
 
 from __future__ import annotations
 

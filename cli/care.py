@@ -12,6 +12,7 @@ from urllib.parse import quote
 import click
 
 from cli.asked import NotAnswered, Running, running
+from cli.printable import printable
 from cli.shared import config_option, json_option, mistakes, print_json
 from engine import JSON
 
@@ -51,7 +52,7 @@ def _command(verb: str, what: str) -> click.Command:
         if as_json:
             print_json(row)
         else:
-            click.echo(f"{id}: {_standing(row)}")
+            click.echo(printable(f"{id}: {_standing(row)}"))
 
     return command
 
@@ -76,7 +77,7 @@ def test(id: str, model: str | None, url: str | None, as_json: bool, config: str
         print_json(told)
     else:
         outcome = f"answered in {told['elapsed_s']:.1f} s" if told["ok"] else f"failed: {told['failure'] or 'given up'}"
-        click.echo(f"{told['candidate']}: {outcome}")
+        click.echo(printable(f"{told['candidate']}: {outcome}"))
     if not told["ok"]:
         sys.exit(1)
 
@@ -87,7 +88,7 @@ def _posted(url: str | None, config: str | None, path: str, within_s: float | No
     try:
         return asked.post(path) if within_s is None else asked.post(path, within_s)
     except NotAnswered as error:
-        click.echo(f"hedgerow: {error}", err=True)
+        click.echo(printable(f"hedgerow: {error}"), err=True)
         sys.exit(1)
 
 

@@ -22,7 +22,7 @@ import server
 from cli.shared import config_option, console_here, json_option, mistakes, print_json, read_all
 from cli.tables import show_table
 from cli.verdicts import Line, decision_lines, show_lines
-from engine import JSON, NoSuchModel, Request, Resolution, is_meant, need_of
+from engine import JSON, NoSuchModel, Request, Resolution, is_meant, need_of, trace_of
 from engine.config import REHEARSAL, Config, Route
 from engine.observers.recent import decided
 from policies import effective
@@ -95,6 +95,10 @@ async def _foreseen(config: Config, names: list[tuple[str, str]]) -> list[Forese
             found, made = router.foresee(_request(name))
         except NoSuchModel as error:
             seen.append(Foreseen(name, route, why_not=str(error)))
+        except Exception as error:  # a policy of somebody's own, and the place in it that he looks for
+            kind, _, place = trace_of(error).partition(" < ")
+            why = f"a policy of its chain raises {kind} at {place.partition(' < ')[0]}"
+            seen.append(Foreseen(name, route, why_not=why))
         else:
             seen.append(Foreseen(name, route, found, decided(made)))
     await trio.lowlevel.checkpoint()

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from cli.asked import NotAnswered, Running, running
+from cli.printable import printable
 from cli.shared import config_option, console_here, json_option, mistakes, print_json
 from cli.timeline import timeline
 from cli.verdicts import Line, decision_lines, show_lines
@@ -43,7 +44,7 @@ def explain(id: str | None, url: str | None, as_json: bool, config: str | None) 
     try:
         account = _account(asked, id)
     except NotAnswered as error:
-        click.echo(f"hedgerow: {error}", err=True)
+        click.echo(printable(f"hedgerow: {error}"), err=True)
         sys.exit(1)
     if as_json:
         print_json(account)
@@ -127,6 +128,9 @@ def _happened(account: JSON) -> Iterator[Line]:
             yield Line(f"{attempt['attempt']}. ", f"{attempt['candidate']}: try {number}: {again}", 3)
         if (bill := attempt.get("bill")) and bill["input"] + bill["output"] + bill["cache_read"] + bill["cache_write"]:
             yield Line(f"{attempt['attempt']}. ", f"{attempt['candidate']}: {_bill(bill)}", 3)
+    for rescue in account.get("rescues", ()):
+        where = f"behind {rescue['shown_chars']:,} characters that the client had seen ({rescue['state']})"
+        yield Line(f"{rescue['by_attempt']}. ", f"{rescue['by']}: went on with the answer, {where}", 3)
     spent = account.get("spent")
     if spent and len(account["attempts"]) > 1 and spent["usd_known"]:
         wasted = f", {_usd(spent['usd_wasted'])} of it for answers that were not chosen" if spent["usd_wasted"] else ""

@@ -11,6 +11,7 @@ import sys
 
 import structlog
 
+from cli.printable import printable_values
 from engine import (
     AttemptEnded,
     BreakerChanged,
@@ -31,12 +32,16 @@ _log = structlog.get_logger()
 def configure_logs(level: str) -> None:
     """Console lines for a person, JSON lines for a machine."""
     terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer(colors=True) if terminal else structlog.processors.JSONRenderer()
+    renderer = (
+        (printable_values, structlog.dev.ConsoleRenderer(colors=True))
+        if terminal
+        else (structlog.processors.JSONRenderer(),)
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
+            *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -22,6 +22,7 @@ from rich.console import Console
 import server
 from cli.accounts import facts_of, model_row, price_text, provider_row
 from cli.care import add_care
+from cli.printable import printable
 from cli.shared import config_option, console_here, json_option, mistakes, print_json, read_all
 from cli.tables import show_table, tokens
 from engine.config import REHEARSAL, Config, Provider
@@ -131,7 +132,7 @@ def models(id: str, term: str, as_json: bool, config: str | None) -> None:
     try:
         listed = trio.run(partial(_listed, provider, quiet=as_json))
     except ListingFailed as error:
-        click.echo(f"hedgerow: {provider.id}: {error}", err=True)
+        click.echo(printable(f"hedgerow: {provider.id}: {error}"), err=True)
         sys.exit(1)
     wanted = [model for model in listed if term.lower() in f"{model.id} {model.name}".lower()]
     gone = sorted(provider.models.keys() - {model.id for model in listed}) if listed else []

@@ -1,9 +1,12 @@
-"""`hedgerow serve`: start the proxy, say what is usable and how to point Claude Code at it."""
+"""`hedgerow serve`: start the proxy, say what is usable and how to point Claude Code at it.
+
+A server's own command line would do for starting it, and says nothing of what it found. So the socket is had first, the local
+runtimes are looked for, and the banner tells the outcome; whatever is wrong ends it here, in one line and without a traceback.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 from functools import partial
 
 import click
@@ -13,7 +16,7 @@ from rich.console import Console
 import server
 from cli.banner import show_banner
 from cli.logs import configure_logs, log_access, log_event
-from engine.config import ConfigError
+from cli.shared import config_option, mistakes
 
 
 @click.command(
@@ -24,11 +27,7 @@ Examples:
   HEDGEROW_CONFIG=team.toml hedgerow serve --log-level warning
 """
 )
-@click.option(
-    "--config",
-    metavar="FILE",
-    help="Configuration. Default: $HEDGEROW_CONFIG, ./config.toml, ~/.config/hedgerow/config.toml.",
-)
+@config_option
 @click.option(
     "--bind",
     metavar="HOST:PORT",
@@ -43,14 +42,8 @@ Examples:
 )
 def serve(config: str | None, bind: str | None, log_level: str) -> None:
     """Start the proxy."""
-    try:
+    with mistakes():
         trio.run(partial(_serve, config, bind, log_level))
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except server.StartError as error:
-        click.echo(f"hedgerow: {error}", err=True)
-        sys.exit(2)
 
 
 async def _serve(config: str | None, bind: str | None, log_level: str) -> None:

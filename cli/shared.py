@@ -17,6 +17,7 @@ import trio
 from rich.console import Console
 
 import server
+from cli.printable import escaped
 from engine.config import Catalogue, Config, ConfigError
 from transports import load_catalogue
 
@@ -55,4 +56,4 @@ def console_here() -> Console:
 
 def print_json(value: object) -> None:
     """Indented, for people and programs."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(escaped(json.dumps(value, indent=2, ensure_ascii=False)))

@@ -14,9 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.printable import printable
+
 
 def show_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their columns; a column whose name begins with `#` is of numbers, and stands to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     names = [name.removeprefix("#") for name in columns]
     numeric = [name.startswith("#") for name in columns]
     if console.is_terminal:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 import attrs
 from rich.text import Text
 
+from cli.printable import printable
 from engine import JSON
 
 #: Columns of a name, and the fewest of a lane.
@@ -52,7 +53,7 @@ def timeline(account: JSON, *, width: int = 100, plain: bool = False) -> Iterato
     for skip in skips:
         back = f", back in {skip['wait_s']:.0f} s" if skip["wait_s"] is not None else ""
         name = f"{names[skip['candidate']]:<{column}}"
-        yield Text.assemble("   ", (name, "dim"), (f" passed over: {skip['reason']}{back}", "dim"))
+        yield Text.assemble("   ", (name, "dim"), (f" passed over: {printable(skip['reason'])}{back}", "dim"))
     if attempts:
         yield Text(f"   {'':<{column}} 0{f'{total_s:.2f} s':>{room - 1}}", style="dim")
 
@@ -67,6 +68,7 @@ def _names(candidates: Mapping[str, None], width: int) -> dict[str, str]:
     told = {}
     for name in candidates:
         text = next(form(name) for form in _FORMS if sum(form(other) == form(name) for other in candidates) == 1)
+        text = printable(text)
         told[name] = text if len(text) <= most else f"{text[: most - 2]}.."
     return told
 

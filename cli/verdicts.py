@@ -14,6 +14,7 @@ import attrs
 from rich.console import Console
 from rich.text import Text
 
+from cli.printable import printable
 from engine import JSON
 
 #: Columns below which a text is no longer put beside its head.
@@ -33,12 +34,12 @@ class Line:
 def show_lines(console: Console, lines: list[Line]) -> None:
     """Print them: on a terminal with the text wrapped beside its head, behind a pipe as they are."""
     for line in lines:
-        lead = " " * line.indent + line.head
+        lead, text = " " * line.indent + printable(line.head), printable(line.text)
         if not console.is_terminal:
-            console.file.write(f"{lead}{line.text}".rstrip() + "\n")
+            console.file.write(f"{lead}{text}".rstrip() + "\n")
             continue
         hang = len(lead) if console.width - len(lead) >= _LEAST else line.indent + 2
-        wrapped = textwrap.wrap(line.text, max(console.width - hang, _LEAST), break_on_hyphens=False)
+        wrapped = textwrap.wrap(text, max(console.width - hang, _LEAST), break_on_hyphens=False)
         if hang < len(lead):  # too narrow for both: the text stands below its head
             wrapped = ["", *wrapped]
         console.print(Text(lead.rstrip() if hang < len(lead) else lead, style=line.style), end="", soft_wrap=True)
@@ -113,7 +114,9 @@ def change_text(name: str, before: Any, after: Any) -> str:
 
 
 def _changed(changes: JSON) -> str:
-    told = (change_text(name, *values) for name, values in changes.items())
+    places = list(_CHANGES)  # an account that came as JSON has lost the order in which things were changed
+    names = sorted(changes, key=lambda name: places.index(name) if name in _CHANGES else len(places))
+    told = (change_text(name, *changes[name]) for name in names)
     return "; ".join(text for text in told if text)
 
 
@@ -160,6 +163,7 @@ _CHANGES: dict[str, Callable[[Any, Any], str]] = {
     "unlimited": lambda _, after: "windows and 429 blocks lifted" if after else "",
     "denied": lambda _, after: f"no hedge to it: {after}" if after else "",
     "denies": lambda _, after: f"no hedge beside it: {after}" if after else "",
+    "retry_waits_s": lambda _, after: f"tries again after {_short(after)} s" if after else "tries nobody again",
     "alone": lambda _, after: "nobody beside it" if after else "",
     "wait_s": lambda _, after: "out for good" if after is None else f"back in {after:.3g} s",
 }

@@ -85,4 +85,5 @@ from engine._stream import block_stop as block_stop
 from engine._stream import encoded as encoded
 from engine._stream import error_event as error_event
 from engine._stream import event as event
+from engine._stream import is_count as is_count
 from engine._stream import is_delta as is_delta

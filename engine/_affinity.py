@@ -169,10 +169,7 @@ class AffinityBook:
         known = row.warm.get(name)
         if known is not None and prefix.tokens * 2 < known.tokens and prefix.at - known.at < CACHE_S:
             return  # a question on the side, or a conversation cut short: the longer beginning is still there for a while
-        row.warm.pop(name, None)
-        row.warm[name] = prefix
-        if len(row.warm) > WARM:
-            del row.warm[next(iter(row.warm))]
+        keep(row.warm, name, prefix, WARM)
 
     def _note_misses(self, row: _Row, event: AttemptEnded) -> None:
         """A host that reports no cached token of a prefix that it read a minute ago has no cache, or not for us."""

@@ -20,9 +20,9 @@ import attrs
 import trio
 
 from engine._events import EngineEvent, FirstContent, LessonLearned, PassedKey, QuotaTold, TryEnded, TryStarted
-from engine._failure import AttemptError, Failure
+from engine._failure import NO_CONNECTION, AttemptError, Failure
 from engine._lessons import Learned
-from engine._ports import Ask, Reply, Transport, Upstream, Winner
+from engine._ports import Ask, Permit, Reply, Transport, Upstream, Winner
 from engine._quota import Quota
 from engine._quoting import without_prompt
 from engine._relay import Relay
@@ -38,8 +38,8 @@ MAX_TRIES = 3
 MAX_REPAIRS = 5
 #: Bytes held back before the commit. Only a late commit point can hold much; beyond this the answer counts as malformed.
 MAX_HELD_BYTES = 64 * 1024 * 1024
-#: Failures before there was a connection: nothing was sent.
-_NEVER_CONNECTED = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
+#: Who goes on from another's text may think first, which nobody is shown: so long, in seconds, with half a text on the screen.
+UNSEEN_S = 60.0
 #: Failures by which a host finds something else to refuse: it has taken what was repaired before.
 _REPAIRABLE = frozenset({FailureKind.FIELD, FailureKind.CAP, FailureKind.RESERVE, FailureKind.TOO_LONG})
 
@@ -76,6 +76,7 @@ class Attempt:
     id: int
     step: Step
     key: int
+    permit: Permit
     started_at: float
     scope: trio.CancelScope
     relay: Relay
@@ -204,25 +205,24 @@ class Attempt:
             self._note_quota(host, failure.quota)
             if failure.kind in _REPAIRABLE:
                 self._note_lesson(host, failure)
-            if failure.kind in _NEVER_CONNECTED:
+            if failure.kind in NO_CONNECTION:
                 self.sent = sent_before
         except MalformedEvent as error:  # the reply has looked into what was relayed unread
             failure = Failure(kind=FailureKind.MALFORMED, message=str(error))
         finally:
             again = host.outcome.verdict(failure.kind).again if failure else "nothing"
             at = trio.current_time()
-            host.emit(
-                TryEnded(
-                    at=at,
-                    number=number,
-                    key=self.key,
-                    failure=failure,
-                    again=again,
-                    via=via,
-                    elapsed_s=at - began_at,
-                    **where,
-                )
+            ended = TryEnded(
+                at=at,
+                number=number,
+                key=self.key,
+                failure=failure,
+                again=again,
+                via=via,
+                elapsed_s=at - began_at,
+                **where,
             )
+            host.emit(ended)
         return failure
 
     def _note_quota(self, host: Host, quota: Quota) -> None:
@@ -276,15 +276,14 @@ class Attempt:
 
     def _note_content(self, host: Host) -> None:
         self.first_content_at = at = trio.current_time()
-        self.clock.deadline = float("inf")
-        elapsed_s = at - self.started_at
+        self.clock.deadline = float("inf") if self.splice is None else self.started_at + UNSEEN_S
         host.emit(
             FirstContent(
                 at=at,
                 request_id=host.request.id,
                 attempt=self.id,
                 candidate=self.step.candidate,
-                elapsed_s=elapsed_s,
+                elapsed_s=at - self.started_at,
                 need=host.request.need,
                 key=self.key,
             )
@@ -300,7 +299,7 @@ class Attempt:
                 self._bound_what_is_held(out)
                 return
             await host.commit(self)
-            self.committed = True
+            self.committed, self.clock.deadline = True, float("inf")
             await host.reply.begin(Winner(candidate=self.step.candidate, attempts=host.launched))
             out, self.held = self.held, []
         await host.show(out)
@@ -329,7 +328,8 @@ class Attempt:
     def _timed_out(self, host: Host) -> Failure:
         if self._fell_silent:
             return Failure(kind=FailureKind.IDLE_TIMEOUT, message=f"silent for {self.step.idle_s:g} s")
-        message = f"no content within {self.step.first_content_s:g} s"
+        limit_s = self.step.first_content_s if self.first_content_at is None else UNSEEN_S
+        message = f"no content {'' if self.first_content_at is None else 'to show '}within {limit_s:g} s"
         return Failure(kind=FailureKind.FIRST_CONTENT_TIMEOUT, message=message)
 
     def _broken(self) -> Failure | None:

@@ -1,7 +1,8 @@
 """Everything the engine remembers, in one place, and the photograph of it that policies see.
 
-Each book is a fold over events, so a recorded log replays to the same memory; together they make a `View`, for one
-chain's candidates at one moment.
+Memory that is written to from wherever something happens cannot be made again, and each new question adds a lock. Here each
+book is a fold over events, so a recorded log replays to the same memory; together they make a `View`, for one chain's
+candidates at one moment.
 """
 
 from __future__ import annotations

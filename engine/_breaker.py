@@ -17,11 +17,11 @@ when it fails late. State follows from events alone, so that a recorded log give
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import attrs
 
+from engine._breaker_row import Row, Who
 from engine._events import (
     AttemptEnded,
     AttemptStarted,
@@ -32,60 +32,16 @@ from engine._events import (
     HealthCheckStarted,
     ProviderReset,
 )
-from engine._evidence import Caller, Evidence, Why
+from engine._evidence import Caller, Why
+from engine._failure import NO_CONNECTION
 from engine._kept import keep
 from policies import Breaker, BreakerState, Candidate, FailureKind
 
-#: How soon somebody refused because another leads may ask again, in seconds.
-PROBE_WAIT_S = 1.0
-#: Where a whole chain is ejected for longer than anybody waits, its last resort may be asked this long after it was last
-#: found wanting, in seconds.
-LAST_RESORT_S = 5.0
-#: The share of its traffic that a candidate begins with when it comes back.
-FIRST_SHARE = 0.1
 #: The name of the row of a provider as a whole: `zen/*`.
 EVERY = "*"
-#: Failures without a connection: nothing was sent, so neither request nor model is to blame.
-NO_CONNECTION = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
 
 _PROBE = Why(text="the probe failed")
 _RELAPSE = Why(text="it failed again before an answer was whole")
-#: An attempt, by request and number.
-_Who = tuple[str, int]
-
-
-@attrs.define
-class _Row:
-    """`since`: attempts that began earlier tell nothing any more. `reserved`: a permit was given to whoever leads next."""
-
-    evidence: Evidence = attrs.field(factory=Evidence)
-    is_open: bool = False
-    open_until: float = 0.0
-    since: float = -math.inf
-    by_rate: bool = False
-    trips: int = 0
-    reason: str = ""
-    closed_at: float = -math.inf
-    recovered_at: float | None = None
-    trial: bool = False
-    leader: _Who | None = None
-    reserved: object = attrs.field(default=None, eq=False)
-
-    @property
-    def taken(self) -> bool:
-        return self.leader is not None or self.reserved is not None
-
-    def wait_s(self, at: float) -> float:
-        if not self.is_open:
-            return 0.0
-        if at < self.open_until:
-            return self.open_until - at
-        return PROBE_WAIT_S if self.taken else 0.0
-
-    def ramp(self, at: float, ramp_s: float) -> float:
-        if self.is_open or self.recovered_at is None or at >= self.recovered_at + ramp_s:
-            return 1.0
-        return FIRST_SHARE + (1 - FIRST_SHARE) * (at - self.recovered_at) / ramp_s
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +61,7 @@ _WELL = Standing()
 class _Told:
     """What an attempt or a check says of its candidate when it is over."""
 
-    who: _Who
+    who: Who
     candidate: Candidate
     caller: Caller
     began_at: float
@@ -122,7 +78,7 @@ class BreakerBook:
     """One row per candidate and one per provider. `spec` gives a provider's settings, None for `breaker = "off"`."""
 
     spec: Callable[[str], Breaker | None]
-    _rows: dict[str, _Row] = attrs.field(factory=dict)
+    _rows: dict[str, Row] = attrs.field(factory=dict)
 
     # What is asked of it.
 
@@ -175,10 +131,7 @@ class BreakerBook:
         if self.spec(candidate.provider) is None:
             return 0.0
         shut = [row for _, row in self._known(candidate) if row.is_open]
-        if last_resort:
-            waits = [PROBE_WAIT_S if row.taken else row.since + LAST_RESORT_S - at for row in shut]
-        else:
-            waits = [row.wait_s(at) for row in shut]
+        waits = [row.last_resort_wait_s(at) if last_resort else row.wait_s(at) for row in shut]
         wait_s = max(waits, default=0.0)
         if wait_s > 0:
             return wait_s
@@ -212,13 +165,15 @@ class BreakerBook:
                 yield from self._checked(event)
             case ProviderReset():
                 yield from self._reset(event)
+        if isinstance(event, AttemptEnded):  # also where its provider has lost its breaker in a reload
+            self._leave(event.candidate, (event.request_id, event.attempt))
 
-    def _lead(self, candidate: Candidate, who: _Who) -> None:
+    def _lead(self, candidate: Candidate, who: Who) -> None:
         for _, row in self._known(candidate):
             if row.is_open and row.leader is None:
                 row.leader, row.reserved = who, None
 
-    def _leave(self, candidate: Candidate, who: _Who) -> None:
+    def _leave(self, candidate: Candidate, who: Who) -> None:
         for _, row in self._known(candidate):
             if row.leader == who:
                 row.leader = None
@@ -264,7 +219,7 @@ class BreakerBook:
         if wide_why is not None:
             yield self._open(wide_name, wide, wide_why, spec, told, cause)
 
-    def _noted(self, row: _Row, told: _Told, spec: Breaker, *, model: str = "") -> Why | None:
+    def _noted(self, row: Row, told: _Told, spec: Breaker, *, model: str = "") -> Why | None:
         """Count a failure against a closed row: why that is enough to open it, None where it is not."""
         if row.is_open or told.began_at < row.since:
             return None
@@ -278,6 +233,7 @@ class BreakerBook:
         """A check decides where it leads; elsewhere a good one is welcome, and a bad one is no client's failure."""
         spec, who = self.spec(event.candidate.provider), (event.request_id, 0)
         if spec is None:
+            self._leave(event.candidate, who)
             return
         if event.ok:
             for name, row in self._known(event.candidate):
@@ -298,27 +254,16 @@ class BreakerBook:
             was_open = row.is_open
             if was_open:
                 yield self._close(name, row, f"reset by {event.by}", event, by=event.by)
-            row.evidence, row.since, row.trips, row.trial, row.recovered_at = Evidence(), event.at, 0, False, None
+            row.reset(event.at)
 
     # Changes.
 
-    def _open(self, name: str, row: _Row, why: Why, spec: Breaker, told: _Told, cause: EngineEvent) -> BreakerChanged:
-        longest_s = max(spec.open_s, spec.max_open_s)
-        if told.at - row.closed_at > longest_s and not row.is_open:
-            row.trips = 0  # it has been well for long: this trip is a first one
-        for_s = min(spec.open_s * 2.0 ** min(row.trips, 30), longest_s)
-        before: BreakerState = "half-open" if row.is_open else "closed"
-        row.is_open, row.open_until, row.since = True, told.at + for_s, told.at
-        row.by_rate = why.by_rate
-        row.trips, row.trial, row.leader, row.recovered_at = row.trips + 1, False, None, None
-        row.reason = f"{why.text}, last: {told.kind.value if told.kind else 'failure'}"
+    def _open(self, name: str, row: Row, why: Why, spec: Breaker, told: _Told, cause: EngineEvent) -> BreakerChanged:
+        before, for_s = row.open(why, told.kind, spec, told.at)
         return self._changed(name, before, "open", row.reason, cause, for_s=for_s)
 
-    def _close(self, name: str, row: _Row, reason: str, cause: EngineEvent, by: str = "") -> BreakerChanged:
-        before: BreakerState = "half-open" if row.leader is not None else "open"
-        row.is_open, row.leader, row.closed_at, row.recovered_at = False, None, cause.at, cause.at
-        row.evidence.clear()
-        return self._changed(name, before, "closed", reason, cause, by=by)
+    def _close(self, name: str, row: Row, reason: str, cause: EngineEvent, by: str = "") -> BreakerChanged:
+        return self._changed(name, row.close(cause.at), "closed", reason, cause, by=by)
 
     def _changed(
         self,
@@ -344,15 +289,15 @@ class BreakerBook:
 
     # Rows.
 
-    def _known(self, candidate: Candidate) -> list[tuple[str, _Row]]:
+    def _known(self, candidate: Candidate) -> list[tuple[str, Row]]:
         """The rows there are, the candidate's own first."""
         names = dict.fromkeys((candidate.name, f"{candidate.provider}/{EVERY}"))
         return [(name, row) for name in names if (row := self._rows.get(name)) is not None]
 
-    def _made(self, candidate: Candidate) -> list[tuple[str, _Row]]:
+    def _made(self, candidate: Candidate) -> list[tuple[str, Row]]:
         """Both rows, made where they were missing, and the last to be forgotten."""
         names = (candidate.name, f"{candidate.provider}/{EVERY}")
-        return [(name, keep(self._rows, name, self._rows.get(name) or _Row())) for name in names]
+        return [(name, keep(self._rows, name, self._rows.get(name) or Row())) for name in names]
 
 
 def _told(event: AttemptEnded) -> _Told:

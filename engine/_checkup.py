@@ -22,8 +22,8 @@ import trio
 from engine._bill import Bill
 from engine._books import Books
 from engine._breaker import EVERY
-from engine._bus import EventBus
-from engine._events import HealthChecked, HealthCheckStarted
+from engine._bus import EventBus, trace_of
+from engine._events import HealthChecked, HealthCheckStarted, InternalError
 from engine._failure import AttemptError, Failure
 from engine._ledger import Spent, billed
 from engine._ports import Ask, Busy, Gate, Transport
@@ -91,7 +91,10 @@ class Checkups:
 
     async def _make(self, candidate: Candidate) -> None:
         try:
-            await self.check(candidate, by="probe")
+            if candidate.provider in self.config().providers:  # it may have gone in the tick since it was due
+                await self.check(candidate, by="probe")
+        except Exception as error:  # a fault of ours in one check must not end the server
+            self.bus.emit(InternalError(at=trio.current_time(), where=f"check of {candidate}", trace=trace_of(error)))
         finally:
             self._running.discard(candidate.provider)
 

@@ -19,6 +19,7 @@ import attrs
 import orjson
 
 from engine._events import AttemptEnded, EngineEvent, TokensCounted
+from engine._kept import keep
 from engine._prompt import Prompt, plain, tokens_in
 from engine._size import Estimate
 from engine._stream import JSON, Usage
@@ -115,10 +116,7 @@ class EstimateBook:
             grown = tokens - estimate.counted - estimate.added_media
             if grown > 0:
                 _learn(self._added, candidate, grown / estimate.added)
-        self._counted.pop(estimate.conversation, None)
-        self._counted[estimate.conversation] = Counted(tokens, candidate, prompt)
-        if len(self._counted) > CONVERSATIONS:
-            del self._counted[next(iter(self._counted))]
+        keep(self._counted, estimate.conversation, Counted(tokens, candidate, prompt), CONVERSATIONS)
 
     @staticmethod
     def _factor(rows: dict[str, _Factor], candidate: Candidate, otherwise: float = 1.0) -> float:

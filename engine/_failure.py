@@ -15,6 +15,9 @@ import attrs
 from engine._quota import Quota
 from policies import VERDICTS, FailureKind
 
+#: Failures without a connection: nothing was sent, so neither request nor model is to blame.
+NO_CONNECTION = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
+
 
 @attrs.frozen(kw_only=True)
 class Failure:

@@ -163,8 +163,11 @@ class LocalGate:
         before = self._waiting.get(asker)
         waiting = self._waiting[asker] = before or _Waiting(asker, next(self._tickets))
         waiting.turn = trio.Event()
-        if waiting.permit is not None:
+        if waiting.permit is not None and any(step.candidate == waiting.permit.candidate for step, _ in wanted):
             waiting.turn.set()
+        elif waiting.permit is not None:  # its turn has come for somebody whom it will not ask any more
+            permit, waiting.permit = waiting.permit, None
+            permit.release(sent=False)
         full = []
         self._out(waiting, keep=frozenset(step.candidate.provider for step, _ in wanted))
         for step, keys in wanted:

@@ -15,10 +15,10 @@ V = TypeVar("V")
 KEPT = 1000
 
 
-def keep(rows: dict[K, V], key: K, row: V) -> V:
-    """Put `row` behind all others, and drop the first where there are more than `KEPT`."""
+def keep(rows: dict[K, V], key: K, row: V, most: int = KEPT) -> V:
+    """Put `row` behind all others, and drop the first where there are more than `most`."""
     rows.pop(key, None)
     rows[key] = row
-    if len(rows) > KEPT:
+    if len(rows) > most:
         del rows[next(iter(rows))]
     return row

@@ -17,7 +17,8 @@ from typing import Literal
 import attrs
 
 from engine._events import AttemptEnded, EngineEvent, FirstContent, TryEnded
-from engine._failure import Failure
+from engine._failure import NO_CONNECTION, Failure
+from engine._growing import grown_s
 from engine.config import KeyLimit
 from policies import VERDICTS, FailureKind
 
@@ -29,7 +30,7 @@ MAX_REST_S = 86_400.0
 #: How soon somebody may ask again who was refused because one request is trying a key, in seconds.
 TRYING_WAIT_S = 1.0
 #: Failures in which the host has taken nothing, beside those with a status of an error.
-_NOT_TAKEN = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.BUG})
+_NOT_TAKEN = NO_CONNECTION | {FailureKind.BUG}
 #: The status that says why nobody should wait for a key.
 STATUSES = {FailureKind.AUTH: 401, FailureKind.QUOTA: 402}
 USED_UP_STATUS = 429
@@ -162,8 +163,8 @@ class KeyBook:
             return
         if row.until <= event.at:  # those that were under way together are one refusal
             row.refusals = min(row.refusals + 1, 10)
-        grown_s = min(RESTS_S[failure.kind] * 2 ** (row.refusals - 1), GROWN_S[failure.kind])
-        rest_s = grown_s if failure.retry_after_s is None else min(failure.retry_after_s, MAX_REST_S)
+        guess_s = grown_s(RESTS_S[failure.kind], row.refusals - 1, GROWN_S[failure.kind])
+        rest_s = guess_s if failure.retry_after_s is None else min(failure.retry_after_s, MAX_REST_S)
         if event.at + rest_s >= row.until:
             row.until, row.kind = event.at + rest_s, failure.kind
 

@@ -257,8 +257,12 @@ class Pacer:
         self._steps.pop(attempt, None)
 
     def returned(self, steps: Sequence[Step]) -> None:
-        """Attempts that lost to a winner who is none any more: their steps are pending again, first and in this order."""
+        """Attempts that lost to a winner who is none any more: their steps are pending again, first and in this order.
+
+        What failures before that winner had called for was settled by him: his own calls for one start.
+        """
         self._pending.extendleft(reversed(steps))
+        self._owed = min(self._owed, 1)
 
     def stirred(self, step: Step) -> None:
         """A permit is kept for this step: it is the next."""

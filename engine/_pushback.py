@@ -2,8 +2,8 @@
 
 A scope turns a 429 into a block, and an unlimited one turns it into nothing; a breaker looks at health. But whoever thinks
 of sending a request that nobody needs, a hedge, should know that the provider has just asked for less, in every case. So
-the wish is kept for itself: Retry-After, capped, or without one five seconds, doubling to a minute with each further
-refusal until an answer is whole. A rate limit is of one key, so a provider with another key that was not refused asks for
+the wish is kept for itself, for as long as a scope would be blocked (`_growing`), and until an answer is whole each further
+refusal makes it longer. A rate limit is of one key, so a provider with another key that was not refused asks for
 nothing; an overload is of the provider.
 """
 
@@ -13,8 +13,8 @@ import attrs
 
 from engine._events import AttemptEnded, EngineEvent, ProviderReset, TryEnded
 from engine._failure import Failure
+from engine._growing import block_s
 from engine._kept import keep
-from engine._scopes import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S
 from policies import FailureKind
 
 #: The failures by which a provider asks for less (429; 503, 529), and whether it speaks of the key it was asked with.
@@ -55,8 +55,7 @@ class PushbackBook:
 
     def _asked(self, provider: str, key: int, wish_s: float | None, at: float) -> None:
         row = keep(self._rows, (provider, key), self._rows.get((provider, key)) or _Wish())
-        guess_s = min(FIRST_BLOCK_S * 2.0 ** min(row.in_a_row, 10), LAST_BLOCK_S)
-        row.until = max(row.until, at + (guess_s if wish_s is None else min(wish_s, MAX_BLOCK_S)))
+        row.until = max(row.until, at + block_s(wish_s, row.in_a_row))
         row.in_a_row += 1
 
     def _left_s(self, provider: str, key: int, at: float) -> float:

@@ -15,6 +15,7 @@ import attrs
 import orjson
 
 from engine._failure import Failure
+from policies import FailureKind
 
 #: The shortest run that counts as a quotation, in characters. Names of fields, types and most models are shorter.
 LEAST = 20
@@ -22,6 +23,20 @@ LEAST = 20
 MAX_TEXT = 600
 _STEP = LEAST // 2
 OMITTED = "[…]"
+#: Failures that are told in our own words.
+_OURS = frozenset(
+    [
+        FailureKind.CONNECT,
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.RESET,
+        FailureKind.FIRST_CONTENT_TIMEOUT,
+        FailureKind.IDLE_TIMEOUT,
+        FailureKind.EMPTY,
+        FailureKind.MALFORMED,
+        FailureKind.DEADLINE,
+        FailureKind.BUG,
+    ]
+)
 
 
 @overload
@@ -29,10 +44,17 @@ def without_prompt(failure: Failure, raw: bytes) -> Failure: ...
 @overload
 def without_prompt(failure: Failure | None, raw: bytes) -> Failure | None: ...
 def without_prompt(failure: Failure | None, raw: bytes) -> Failure | None:
-    """The failure, its message without what stands in the request's body `raw` too."""
+    """The failure, its message without what stands in the request's body `raw` too.
+
+    Where the body has been let go, for its answer was under way, nobody can tell what is quoted: a provider's own words
+    are left out but for the first, which names the kind of the error.
+    """
     if failure is None or len(failure.message) < LEAST:
         return failure
-    message = unquoted(failure.message, raw)
+    if not raw and failure.kind not in _OURS:
+        message = f"{failure.message[:LEAST].partition(':')[0]}: {OMITTED}"
+    else:
+        message = unquoted(failure.message, raw)
     return failure if message == failure.message else attrs.evolve(failure, message=message)
 
 

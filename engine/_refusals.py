@@ -163,6 +163,7 @@ def timed_out(limit_s: float) -> Refusal:
         status=504,
         type=error_type(504),
         message=f"no answer within {limit_s:g} s (policy 'deadline', or {limit_s:g} s by default)",
+        retry_after_s=1,
     )
 
 

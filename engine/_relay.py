@@ -92,6 +92,11 @@ class Relay:
         """Whether a tool call is being held back."""
         return bool(self._tool)
 
+    @property
+    def calling(self) -> bool:
+        """Whether a call was begun, here or behind a dialect that holds it back itself, as far as can be told."""
+        return self._filling or self._broken_tool or bool(self._tool)
+
     def feed(self, events: Iterable[StreamEvent]) -> list[StreamEvent]:
         """What may be shown after these events. Once `error` or `malformed` is set, nothing."""
         out: list[StreamEvent] = []

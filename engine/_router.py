@@ -15,9 +15,9 @@ import trio
 from engine import _refusals, _turn
 from engine._affinity_break import broken
 from engine._books import Books, Conversation
-from engine._bus import EventBus
+from engine._bus import EventBus, trace_of
 from engine._counting import Counting
-from engine._events import AnsweredLocally, PlanMade, RequestAccepted, RequestFinished
+from engine._events import AnsweredLocally, InternalError, PlanMade, RequestAccepted, RequestFinished
 from engine._failure import NoSuchModel
 from engine._names import Resolution, resolve
 from engine._pacer import Pacer
@@ -65,7 +65,11 @@ class Router:
             await reply.refuse(_refusals.shutting_down())
             return
         request = self._estimated(request, found.candidates)
-        plan, view = self._plan(config, request, found)
+        try:
+            plan, view = self._plan(config, request, found)
+        except Exception as error:  # a policy of somebody's own, which may do anything
+            await self._unplanned(request, reply, found, error)
+            return
         policies = (*found.chain.policies, *request.policies)
         turn = Turn(trio.CancelScope(deadline=request.accepted_at + plan.limits.deadline_s))
         race = Race(
@@ -177,6 +181,24 @@ class Router:
                 )
             )
 
+    async def _unplanned(self, request: Request, reply: Reply, found: Resolution, error: Exception) -> None:
+        """No plan came of the chain's policies. It would not the next time either, so the client need not ask again."""
+        at, kind = trio.current_time(), type(error).__name__
+        self.bus.emit(InternalError(at=at, request_id=request.id, where="plan", trace=trace_of(error)))
+        message = f"a policy of chain '{found.chain.name}' has raised {kind}; where is in the server's log"
+        refusal = Refusal(status=500, type=_refusals.error_type(500), message=message, should_retry=False)
+        outcome: Outcome = "abandoned"
+        try:
+            await reply.refuse(refusal)
+            outcome = "refused"
+        finally:
+            now = trio.current_time()
+            elapsed_s = now - request.accepted_at
+            status = refusal.status if outcome == "refused" else None
+            self.bus.emit(
+                RequestFinished(at=now, request_id=request.id, outcome=outcome, elapsed_s=elapsed_s, status=status)
+            )
+
     def shut_down(self) -> None:
         """Take no more turns, and end those under way: each gets an honest ending."""
         self._stopping = True
@@ -242,7 +264,7 @@ class Router:
 
     def _note_break(self, race: Race, view: View, policies: tuple[Policy, ...]) -> None:
         """An answer from elsewhere than the conversation's home, with what that cost or saved."""
-        if race.winner is None:
+        if race.winner is None or not race.winner.whole:
             return
         event = broken(
             race.plan,

@@ -14,16 +14,13 @@ import attrs
 from engine._adaptive import Adapting
 from engine._events import AttemptEnded, EngineEvent, QuotaTold, ScopeBlocked, TryEnded
 from engine._failure import Failure
+from engine._growing import block_s
 from engine._ports import Busy
 from engine._quota import QuotaRow
 from engine._sliding import Entry, Sliding
 from engine._stream import Usage
 from policies import SLOT_WAIT_S, VERDICTS, Adaptive, Concurrency, FailureKind, Need, Scope, Unlimited, Window
 
-#: The longest Retry-After that is believed, in seconds.
-MAX_BLOCK_S = 300.0
-#: Without a Retry-After: five seconds, doubling with each refusal in a row, to a minute.
-FIRST_BLOCK_S, LAST_BLOCK_S = 5.0, 60.0
 #: The most tokens that an answer is expected to take before it is there. Agents ask for far more than they get.
 ANSWER_TOKENS = 1000
 
@@ -52,16 +49,6 @@ class Room:
     reason: str = ""
 
 
-@attrs.frozen(eq=False)
-class Slot:
-    """One request's place in a scope, from `take` to `give_back`."""
-
-    provider: str
-    key: int
-    at: float
-    entry: Entry | None = None
-
-
 @attrs.define
 class _Row:
     window: Sliding = attrs.field(factory=Sliding)
@@ -71,6 +58,18 @@ class _Row:
     blocked_until: float = 0.0
     block_reason: str = ""
     refusals: int = 0
+
+
+@attrs.frozen(eq=False)
+class Slot:
+    """One request's place in a scope, from `take` to `give_back`.
+
+    It goes back to the row it was taken from: a reload may have changed meanwhile which row its key has.
+    """
+
+    row: _Row
+    at: float
+    entry: Entry | None = None
 
 
 @attrs.define(eq=False)
@@ -141,14 +140,14 @@ class ScopeBook:
         entry = None
         if isinstance(spec, Window):
             entry = row.window.enter(at, min(tokens, spec.tokens or tokens))
-        return Slot(provider, key, at, entry)
+        return Slot(row, at, entry)
 
     def give_back(self, slot: Slot, *, sent: bool, tokens: int | None = None) -> None:
         """End of a request: the slot returns; the window's entry only where not a byte was sent, else it is put right.
 
         `tokens` is what it took, None where nobody has said.
         """
-        row = self._row(slot.provider, slot.key)
+        row = slot.row
         row.in_flight -= 1
         if not sent:
             row.quota.give_back(slot.at)
@@ -161,7 +160,7 @@ class ScopeBook:
 
     def hold(self, slot: Slot) -> None:
         """Take a slot back that was given back in this very tick."""
-        self._row(slot.provider, slot.key).in_flight += 1
+        slot.row.in_flight += 1
 
     def fold(self, event: EngineEvent) -> Iterator[EngineEvent]:
         match event:
@@ -184,8 +183,8 @@ class ScopeBook:
         wish_s = failure.retry_after_s
         if wish_s is None and VERDICTS[failure.kind].counts:
             return  # an overloaded provider that gives no time is a matter for its breaker
-        for_s = min(FIRST_BLOCK_S * 2**row.refusals, LAST_BLOCK_S) if wish_s is None else min(wish_s, MAX_BLOCK_S)
-        row.refusals = min(row.refusals + 1, 10)
+        for_s = block_s(wish_s, row.refusals)
+        row.refusals += 1
         if event.at + for_s > row.blocked_until:
             row.blocked_until, row.block_reason = event.at + for_s, failure.kind.value
             if not isinstance(spec, Unlimited):

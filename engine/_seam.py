@@ -17,6 +17,8 @@ import attrs
 STRONG, WEAK = 12, 3
 #: Comparisons spent on one seam; beyond them (a text of one word a hundred thousand times) it is taken as no repetition.
 MAX_WORK = 300_000
+#: White space that is kept of a continuation's beginning. A host that sends nothing else would fill the memory.
+MAX_BLANK = 4096
 #: Scripts without spaces between words begin here.
 _IDEOGRAPHS = 0x2E80
 
@@ -36,6 +38,7 @@ class Seam:
     _open: list[int] | None = None  # places of the shown text at which what is held stands so far
     _done: int | None = None  # the first of those of which nothing is left
     _work: int = 0
+    _rest: str | None = None  # what follows a repetition, while it is white space
 
     def __attrs_post_init__(self) -> None:
         self._core = self.shown.rstrip()
@@ -45,9 +48,11 @@ class Seam:
         """More of the continuation; what of it may be shown now."""
         if self.decided:
             return text
+        if self._rest is not None:
+            return self._settled((self._rest + text) if text.strip() else (self._rest + text)[:MAX_BLANK])
         if self._open is None:
             body = text.lstrip()
-            self._lead += text[: len(text) - len(body)]
+            self._lead = (self._lead + text[: len(text) - len(body)])[:MAX_BLANK]
             if not body:
                 return ""
             self._open = self._places(body[0])
@@ -61,11 +66,20 @@ class Seam:
         """The continuation is over; what was still held."""
         if self.decided:
             return ""
+        if self._rest is not None:
+            return self._last()
         if self._open and self._done is None and _weight(self._held) >= STRONG:
             # It says again a part of what was shown, and stops short of its end.
             self.decided, self.trimmed = True, self._lead + self._held
             return ""
-        return self._decide()
+        return self._decide() + self._last()
+
+    def _last(self) -> str:
+        """The white space behind a repetition with which the continuation ended, if it is still held."""
+        if self.decided:
+            return ""
+        self.decided = True
+        return self._joined(self._rest or "")
 
     def _places(self, first: str) -> list[int]:
         """Where a repetition may begin: at the beginning of a word, or at a mark."""
@@ -95,13 +109,21 @@ class Seam:
         self._open = still
 
     def _decide(self) -> str:
-        self.decided = True
         held, self._held = self._held, ""
         if self._done is not None and self._counts(self._core[self._done :]):
             length = len(self._core) - self._done
             self.repeated, self.trimmed = True, self._lead + held[:length]
-            return self._joined(held[length:])
+            return self._settled(held[length:])
+        self.decided = True
         return self._joined(self._lead + held)
+
+    def _settled(self, rest: str) -> str:
+        """What follows a repetition, once it is known how it joins the white space that was shown."""
+        self._rest = rest
+        if self._blank and not rest.strip():
+            return ""
+        self.decided = True
+        return self._joined(rest)
 
     def _counts(self, overlap: str) -> bool:
         weight = _weight(overlap)

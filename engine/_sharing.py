@@ -13,7 +13,7 @@ provider up, as a single client would.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from hashlib import blake2b
 
 import attrs
@@ -79,7 +79,8 @@ class _Listener:
 class SharedTurn:
     """The reply of a turn that several listen to. What is said is kept, and told to each at its own pace."""
 
-    request: Request
+    request_id: str
+    stream: bool
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     visible: bool = False
     over: bool = False
@@ -105,7 +106,9 @@ class SharedTurn:
 
     async def send(self, events: Sequence[StreamEvent]) -> None:
         kept = tuple(events)
-        self.visible |= self.request.stream and bool(kept)
+        if not self.stream:
+            _look_into(kept)
+        self.visible |= self.stream and bool(kept)
         self._say(lambda reply: reply.send(kept), sum(e.size for e in kept))
         await self._keep_pace()
 
@@ -181,6 +184,16 @@ class SharedTurn:
         self._stirred = trio.Event()
 
 
+def _look_into(events: Iterable[StreamEvent]) -> None:
+    """A JSON reply looks into what is relayed unread, and will do so in its listener's task, where nobody is left to ask.
+
+    Raises MalformedEvent here, where the attempt that brought it is to blame, and the next candidate is asked.
+    """
+    for item in events:
+        for _ in item.payloads():
+            pass
+
+
 @attrs.define(eq=False)
 class Sharing:
     """In front of the router: a request is served by a turn of its own, or joins an identical one.
@@ -214,19 +227,24 @@ class Sharing:
             return
         turn = self._turns.get(key)
         if turn is not None and turn.open:
-            await self._join(turn, request, reply)
+            joined = self._join(turn, request, reply)
+            del request
+            await joined
             return
-        turn = self._turns[key] = SharedTurn(request)
-        self._nursery.start_soon(self._own, turn, key)
+        turn = self._turns[key] = SharedTurn(request.id, request.stream)
+        self._nursery.start_soon(self._own, turn, key, request)
+        del request  # as above
         await self._listen(turn, reply)
 
-    async def _own(self, turn: SharedTurn, key: bytes) -> None:
+    async def _own(self, turn: SharedTurn, key: bytes, request: Request) -> None:
+        serving = self.router.serve(request, turn)
+        del request
         try:
             with turn.scope:
-                await self.router.serve(turn.request, turn)
+                await serving
         except Exception as error:  # a fault of ours is one turn's, not the server's
             at, trace = trio.current_time(), trace_of(error)
-            self.bus.emit(InternalError(at=at, request_id=turn.request.id, where="shared turn", trace=trace))
+            self.bus.emit(InternalError(at=at, request_id=turn.request_id, where="shared turn", trace=trace))
         finally:
             turn.end()
             if self._turns.get(key) is turn:
@@ -239,11 +257,11 @@ class Sharing:
 
     async def _join(self, turn: SharedTurn, request: Request, reply: Reply) -> None:
         """The joiner is a request like any other to those who watch: accepted once, finished once, without attempts."""
-        accepted_at, leader = trio.current_time(), turn.request.id
+        at, leader, id, accepted_at = trio.current_time(), turn.request_id, request.id, request.accepted_at
         self.bus.emit(
             RequestAccepted(
-                at=accepted_at,
-                request_id=request.id,
+                at=at,
+                request_id=id,
                 model=request.model,
                 chain="",
                 how=f"shares the answer of {leader}",
@@ -252,7 +270,8 @@ class Sharing:
                 agent=request.agent,
             )
         )
-        self.bus.emit(RequestShared(at=accepted_at, request_id=request.id, leader=leader))
+        self.bus.emit(RequestShared(at=at, request_id=id, leader=leader))
+        del request  # another is asked with its own
         heard = False
         try:
             await self._listen(turn, reply)
@@ -262,10 +281,10 @@ class Sharing:
             self.bus.emit(
                 RequestFinished(
                     at=at,
-                    request_id=request.id,
+                    request_id=id,
                     outcome=turn.outcome if heard else "abandoned",  # type: ignore[arg-type]
                     candidate=turn.winner,
-                    elapsed_s=at - request.accepted_at,
+                    elapsed_s=at - accepted_at,
                     status=turn.status if heard else None,
                 )
             )

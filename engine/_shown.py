@@ -57,6 +57,7 @@ class Seen:
     next: int
     usage: JSON
     output_tokens: int
+    calling: bool = False  #: a tool call had been begun, so something is missing whatever the text says
 
     @property
     def text(self) -> str:
@@ -74,6 +75,7 @@ class Shown:
 
     keeping: bool = True
     ended: bool = False  #: a `message_delta` was shown
+    whole: bool = False  #: a `message_stop` was shown, so nothing more may follow
     _blocks: list[str] = attrs.field(factory=list)  # types of the finished blocks
     _open: tuple[int, str] | None = None
     _hidden: bool = False  # the open block is thinking
@@ -95,7 +97,7 @@ class Shown:
 
     def forget(self) -> None:
         """Nothing of it was visible: the message starts again from nothing."""
-        self.ended, self._blocks, self._open, self._hidden = False, [], None, False
+        self.ended, self.whole, self._blocks, self._open, self._hidden = False, False, [], None, False
         self._usage, self._kept, self._bytes, self._thinking_bytes = {}, [], 0, 0
 
     def drop(self) -> None:
@@ -129,6 +131,9 @@ class Shown:
     def _message_delta(self, item: StreamEvent) -> None:
         self.ended = True
         self.drop()
+
+    def _message_stop(self, item: StreamEvent) -> None:
+        self.whole = True
 
     # To go on elsewhere.
 
@@ -201,4 +206,5 @@ _HANDLERS: dict[Kind, Callable[[Shown, StreamEvent], None]] = {
     Kind.BLOCK_START: Shown._block_start,
     Kind.BLOCK_STOP: Shown._block_stop,
     Kind.MESSAGE_DELTA: Shown._message_delta,
+    Kind.MESSAGE_STOP: Shown._message_stop,
 }

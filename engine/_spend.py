@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import attrs
 
 from engine._bill import NANO
-from engine._events import AttemptEnded, EngineEvent, PlanMade
+from engine._events import AttemptEnded, EngineEvent, HealthChecked, PlanMade
 from engine._kept import keep
 
 #: An hour, a day and a month of UTC, each as a number that grows with time.
@@ -61,7 +61,7 @@ class SpendBook:
         match event:
             case PlanMade():
                 self._ahead_s = event.view.wall_s - event.at
-            case AttemptEnded() if self._ahead_s is not None and event.bill.nano_usd:
+            case AttemptEnded() | HealthChecked() if self._ahead_s is not None and event.bill.nano_usd:
                 provider = event.candidate.provider
                 row = self._rows.get(provider) or _Row()
                 row.add(event.bill.nano_usd, _buckets(event.at + self._ahead_s))

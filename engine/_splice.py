@@ -49,9 +49,11 @@ class Splice:
         """Whether this is a continuation: it brings something new, or has shown that nothing was missing.
 
         Nothing is missing either where it says that the answer is over and adds not a word, and the text that was shown
-        stops where texts do. In the middle of a sentence the same silence is a failure like any other.
+        stops where texts do. In the middle of a sentence the same silence is a failure like any other, and so it is where
+        a call had been begun: it would be lost without a word.
         """
-        return self.fresh or (self.over and (self.seam.repeated or self._nothing_missing))
+        whole = self.seam.repeated or self._nothing_missing
+        return self.fresh or (self.over and whole and not self.seen.calling)
 
     @property
     def _nothing_missing(self) -> bool:

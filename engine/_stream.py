@@ -137,12 +137,19 @@ class Usage:
         """
         merged: JSON = {}
         for report in reports:
-            merged |= {k: v for k, v in (report or {}).items() if v is not None}
-        count = {name: merged.get(key) for name, key in _USAGE_KEYS.items()}
-        return cls(**{k: v if type(v) is int else 0 for k, v in count.items()}, reported=bool(merged) and not estimated)
+            merged |= {k: v for k, v in (report or {}).items() if is_count(v)}
+        count = {name: merged.get(key, 0) for name, key in _USAGE_KEYS.items()}
+        return cls(**count, reported=bool(merged) and not estimated)
 
 
 NO_USAGE = Usage()
+
+
+def is_count(value: object) -> bool:
+    """Whether this is a number of tokens. A negative one would take back what others have cost; no sum of larger ones fits
+    into a number of JSON's."""
+    return type(value) is int and 0 <= value < 2**53
+
 
 _USAGE_KEYS = {
     "input": "input_tokens",

@@ -7,27 +7,16 @@ thousands of tokens a second. So the time runs from first content, and what is t
 
 from __future__ import annotations
 
-import math
-
 import attrs
 
+from engine._average import Average
 from engine._events import AttemptEnded, EngineEvent
 from engine._kept import keep
 
 #: The shortest answer that is measured: seconds from its first content to its end, and tokens reported by its host.
 LEAST_S, LEAST_TOKENS = 0.5, 32
-#: What a sample weighs against one just before it; the older the estimate is, the more.
-WEIGHT = 0.2
-#: Seconds after which an estimate has lost two thirds of its weight against a new sample.
-FADE_S = 120.0
 #: An estimate that nothing confirmed for so long, in seconds, is none: hosts change with the hour of the day.
 FORGOTTEN_S = 1800.0
-
-
-@attrs.define
-class _Rate:
-    tokens_per_s: float
-    at: float
 
 
 @attrs.define(eq=False)
@@ -38,12 +27,12 @@ class ThroughputBook:
     another, here it is mostly the answer's own, long thinking or a client that reads slowly.
     """
 
-    _rows: dict[str, _Rate] = attrs.field(factory=dict)
+    _rows: dict[str, Average] = attrs.field(factory=dict)
 
     def tokens_per_s(self, candidate: str, at: float) -> float | None:
         """The estimate as of `at`, None where nothing was measured lately."""
         known = self._rows.get(candidate)
-        return known.tokens_per_s if known is not None and at - known.at <= FORGOTTEN_S else None
+        return known.value if known is not None and at - known.at <= FORGOTTEN_S else None
 
     def fold(self, event: EngineEvent) -> None:
         if not isinstance(event, AttemptEnded) or event.ending != "won" or event.first_content_s is None:
@@ -54,7 +43,6 @@ class ThroughputBook:
         sample, name = tokens / seconds, event.candidate.name
         known = self._rows.get(name)
         if known is None or event.at - known.at > FORGOTTEN_S:
-            keep(self._rows, name, _Rate(sample, event.at))
-            return
-        old = math.exp(-max(0.0, event.at - known.at) / FADE_S) * (1 - WEIGHT)
-        keep(self._rows, name, _Rate(known.tokens_per_s * old + sample * (1 - old), event.at))
+            keep(self._rows, name, Average(sample, event.at))
+        else:
+            keep(self._rows, name, known.leaning(sample, event.at))

@@ -57,6 +57,9 @@ async def end(race: Race, turn: Turn) -> tuple[Outcome, int | None]:
         if given_up and not race.winner.ended:
             await race.reply.finish()  # the client was still taking the last of it
         return "answered", 200
+    if race.shown.whole and race.reply.visible:
+        await race.reply.finish()  # given up while the client was taking the end: there is nothing to add to it
+        return "answered", 200
     if race.broken is not None and race.reply.visible:
         await _break_off(race, turn.why if given_up else "")
         return "broken", 200

@@ -82,6 +82,16 @@ class Price:
     cache_read: float | None = None
     cache_write: float | None = None
 
+    @property
+    def reading(self) -> float:
+        """For what is read from a cache: hosts that name no price for it mostly ask the usual one."""
+        return self.input if self.cache_read is None else self.cache_read
+
+    @property
+    def writing(self) -> float:
+        """For what is written to a cache, likewise."""
+        return self.input if self.cache_write is None else self.cache_write
+
 
 @attrs.frozen(kw_only=True)
 class Latency:
@@ -156,6 +166,17 @@ class Facts:
     idle_s: float | None = None
     #: An open connection waits for this conversation. To lose a race closes it, and what its host knows is lost.
     sticky: bool = False
+
+
+def prompt_usd(facts: Facts, tokens: int) -> float:
+    """What it costs to have a prompt of so many tokens read, in US dollars: what is in the cache there, at its price.
+
+    Nothing where no price is known. Writing a cache is not reckoned: whether a prompt is written to it is the client's choice.
+    """
+    if facts.price is None:
+        return 0.0
+    warm = min(facts.warm_tokens, tokens)
+    return (warm * facts.price.reading + (tokens - warm) * facts.price.input) / 1e6
 
 
 @attrs.frozen(kw_only=True)

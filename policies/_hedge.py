@@ -21,10 +21,13 @@ from typing import ClassVar
 
 import attrs
 
-from policies._facts import QUANTILES, Candidate, Facts, Latency, View
+from policies._checks import positive
+from policies._facts import QUANTILES, Candidate, Facts, Latency, View, prompt_usd
 from policies._plan import Charge, Plan, Step
 from policies._policy import Phase, Policy, PolicyError
 
+#: What a delay is learned by; beside `after_s` none of it is read.
+_LEARNED = ("after", "at_least", "at_most", "cold_s")
 #: Until this many fresh samples a quantile means nothing, and the delay is the cold-start one.
 COLD_SAMPLES = 30
 
@@ -43,11 +46,6 @@ def _times_median(value: str) -> float:
     if not match:
         raise PolicyError(f"expected a factor like '2x-median', got '{value}'")
     return float(match[1])
-
-
-def _positive(_: object, __: object, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise PolicyError(f"expected more than 0, got {value:g}")
 
 
 @attrs.frozen
@@ -70,12 +68,12 @@ class Hedge(Policy):
     after: str = attrs.field(default="p92")
     at_least: str = attrs.field(default="1.75x-median")
     at_most: str = attrs.field(default="4x-median")
-    floor_s: float = attrs.field(default=0.3, validator=_positive)
-    ceiling_s: float = attrs.field(default=15.0, validator=_positive)
-    cold_s: float = attrs.field(default=4.0, validator=_positive)
+    floor_s: float = attrs.field(default=0.3, validator=positive)
+    ceiling_s: float = attrs.field(default=15.0, validator=positive)
+    cold_s: float = attrs.field(default=4.0, validator=positive)
     extra_load: float = attrs.field(default=0.08)
     paid: bool = False
-    second_usd: float | None = attrs.field(default=None, validator=_positive)
+    second_usd: float | None = attrs.field(default=None, validator=positive)
     warm: str = attrs.field(default="hedge")
 
     @after_s.validator
@@ -113,6 +111,9 @@ class Hedge(Policy):
                 f"extra_load = {self.extra_load:g} is less than the {natural:g} of requests that exceed "
                 f"'{self.after}': the budget will refuse some hedges"
             )
+        idle = [name for name in _LEARNED if self.after_s is not None and getattr(self, name) != _default(name)]
+        if idle:
+            yield f"after_s is taken as written: {', '.join(idle)} beside it say{'s' * (len(idle) == 1)} nothing"
         if self.second_usd is not None and not self.paid:
             yield "second_usd says nothing without paid = true: nobody who costs money is hedged to"
 
@@ -197,11 +198,5 @@ class Hedge(Policy):
         return min(max(min(wished_s, most_s), least_s, self.floor_s), self.ceiling_s)
 
 
-def prompt_usd(facts: Facts, tokens: int) -> float:
-    """What it costs to have a prompt of so many tokens read, in US dollars: what is in the cache there, at its price."""
-    price = facts.price
-    if price is None:
-        return 0.0
-    warm = min(facts.warm_tokens, tokens)
-    cached = price.input if price.cache_read is None else price.cache_read
-    return (warm * cached + (tokens - warm) * price.input) / 1e6
+def _default(name: str) -> object:
+    return attrs.fields_dict(Hedge)[name].default

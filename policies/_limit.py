@@ -10,24 +10,10 @@ from typing import ClassVar
 
 import attrs
 
+from policies._checks import at_least_one, seconds, seconds_or_none
 from policies._facts import View
 from policies._plan import Plan
-from policies._policy import Phase, Policy, PolicyError
-
-
-def _at_least_one(_: object, __: object, value: int) -> None:
-    if value < 1:
-        raise PolicyError(f"expected at least 1, got {value}")
-
-
-def _positive(_: object, __: object, value: float | None) -> None:
-    if value is not None and not 0 < value <= 86_400:
-        raise PolicyError(f"expected seconds above 0 and at most a day, got {value:g}")
-
-
-def _not_negative(_: object, __: object, value: float) -> None:
-    if not 0 <= value <= 86_400:
-        raise PolicyError(f"expected 0 or more seconds and at most a day, got {value:g}")
+from policies._policy import Phase, Policy
 
 
 @attrs.frozen
@@ -45,7 +31,7 @@ class _Limit(Policy):
 class MaxAttempts(_Limit):
     """At most `n` attempts for one request, hedges included."""
 
-    n: int = attrs.field(default=6, validator=_at_least_one)
+    n: int = attrs.field(default=6, validator=at_least_one)
 
     def values(self) -> dict[str, float]:
         return {"max_attempts": self.n}
@@ -55,7 +41,7 @@ class MaxAttempts(_Limit):
 class MaxInFlight(_Limit):
     """At most `n` attempts running side by side for one request."""
 
-    n: int = attrs.field(default=2, validator=_at_least_one)
+    n: int = attrs.field(default=2, validator=at_least_one)
 
     def values(self) -> dict[str, float]:
         return {"max_in_flight": self.n}
@@ -65,7 +51,7 @@ class MaxInFlight(_Limit):
 class MaxWait(_Limit):
     """Wait at most `s` seconds for a candidate that is merely busy; 0 answers at once."""
 
-    s: float = attrs.field(default=120.0, validator=_not_negative)
+    s: float = attrs.field(default=120.0, validator=seconds_or_none)
 
     def values(self) -> dict[str, float]:
         return {"max_wait_s": self.s}
@@ -75,7 +61,7 @@ class MaxWait(_Limit):
 class Deadline(_Limit):
     """The whole turn, from acceptance to the last byte, takes at most `s` seconds."""
 
-    s: float = attrs.field(default=600.0, validator=_positive)
+    s: float = attrs.field(default=600.0, validator=seconds)
 
     def values(self) -> dict[str, float]:
         return {"deadline_s": self.s}
@@ -88,8 +74,8 @@ class FirstContentTimeout(_Limit):
     Without `fallback_s` a later attempt has 20 s, or `s` where that is less.
     """
 
-    s: float = attrs.field(default=60.0, validator=_positive)
-    fallback_s: float | None = attrs.field(default=None, validator=_positive)
+    s: float = attrs.field(default=60.0, validator=seconds)
+    fallback_s: float | None = attrs.field(default=None, validator=seconds)
 
     def values(self) -> dict[str, float]:
         later = min(20.0, self.s) if self.fallback_s is None else self.fallback_s
@@ -100,7 +86,7 @@ class FirstContentTimeout(_Limit):
 class IdleTimeout(_Limit):
     """After first content, silence of `s` seconds breaks the attempt. Content resets it; pings and comments do not."""
 
-    s: float = attrs.field(default=60.0, validator=_positive)
+    s: float = attrs.field(default=60.0, validator=seconds)
 
     def values(self) -> dict[str, float]:
         return {"idle_s": self.s}

@@ -1,7 +1,8 @@
 """Order: who is asked first.
 
-Each of these is one key and one stable sort, so that several compose into a lexicographic order and nothing depends on
-the order in which candidates happened to arrive.
+A sort that is written into a loop over candidates breaks ties by accident, and two of them in a row undo each other. Each of
+these is one key and one stable sort, so that several compose into a lexicographic order and nothing depends on the order in
+which candidates happened to arrive.
 
 Two things hold for nearly all of them. A candidate whose rate window is nearly spent goes last: what is left of it is kept
 for when it is needed. And one that has just come back from an outage gets only a share of its traffic (`Facts.ramp`),
@@ -10,17 +11,18 @@ since a provider that was down for being overloaded goes down again when everybo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from hashlib import blake2b
+from collections.abc import Callable, Iterable
 from statistics import median_low
 from typing import Any, ClassVar
 
 import attrs
 
+from policies._draw import draw
 from policies._facts import Candidate, Facts, View
 from policies._names import CANDIDATES, any_matches
 from policies._plan import Plan, Step
 from policies._policy import Phase, Policy
+from policies._slow_start import SLOW_START
 
 #: A provider with less than this share of its rate window left goes last: the rest is kept for when it is needed.
 LOW_HEADROOM = 0.2
@@ -66,19 +68,13 @@ def ramp(facts: Facts) -> float:
     return min(1.0, max(LEAST_RAMP, facts.ramp))
 
 
-def draw(view: View, purpose: str, candidate: Candidate) -> float:
-    """A number above 0 and below 1 that is this request's, this purpose's and this candidate's own."""
-    text = f"{view.seed}\0{purpose}\0{candidate}".encode("utf-8", "surrogatepass")
-    return (int.from_bytes(blake2b(text, digest_size=6).digest(), "big") + 0.5) / 2**48
-
-
 def rests(view: View, candidate: Candidate) -> bool:
     """Whether this request is not of the share that a returning candidate gets.
 
     By lot, for policies whose key is no waiting time that could be stretched instead.
     """
     share = view.of(candidate).ramp
-    return share < 1 and draw(view, "slow-start", candidate) > ramp(view.of(candidate))
+    return share < 1 and draw(view.seed, SLOW_START, candidate) > ramp(view.of(candidate))
 
 
 def load_s(plan: Plan, view: View) -> Callable[[Step], float]:
@@ -89,7 +85,7 @@ def load_s(plan: Plan, view: View) -> Callable[[Step], float]:
 
 def to_first_content_s(plan: Plan, view: View) -> Callable[[Step], float]:
     """Peak-EWMA of time to first content over `ramp`. A candidate never measured has the lower median of the others."""
-    usual_s = _usual([view.of(step.candidate).ttfc_s for step in plan.steps], otherwise=1.0)
+    usual_s = usual(view.of(step.candidate).ttfc_s for step in plan.steps)
 
     def seconds(step: Step) -> float:
         facts = view.of(step.candidate)
@@ -100,10 +96,11 @@ def to_first_content_s(plan: Plan, view: View) -> Callable[[Step], float]:
 
 def usual_throughput(plan: Plan, view: View) -> float:
     """The lower median of the throughputs measured, in tokens a second; 1 where none was."""
-    return _usual([view.of(step.candidate).throughput for step in plan.steps], otherwise=1.0)
+    return usual(view.of(step.candidate).throughput for step in plan.steps)
 
 
-def _usual(values: list[float | None], *, otherwise: float) -> float:
+def usual(values: Iterable[float | None], *, otherwise: float = 1.0) -> float:
+    """The lower median of what was measured, for who was not: neither shunned nor made the favourite."""
     measured = [value for value in values if value is not None]
     return median_low(measured) if measured else otherwise
 

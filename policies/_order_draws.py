@@ -13,9 +13,10 @@ from typing import Any
 
 import attrs
 
+from policies._draw import draw
 from policies._facts import Candidate, View
 from policies._names import CANDIDATES, Weights, as_weights
-from policies._order import Order, draw, load_s, nearly_spent, ramp, rests, time_in_words
+from policies._order import Order, load_s, nearly_spent, ramp, rests, time_in_words
 from policies._plan import Plan, Step
 from policies._policy import PolicyError
 
@@ -34,7 +35,7 @@ class PowerOfTwo(Order):
     """
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
-        lot = {step.candidate: draw(view, self.kind(), step.candidate) for step in plan.steps}
+        lot = {step.candidate: draw(view.seed, self.kind(), step.candidate) for step in plan.steps}
         ready, wait_s = _ready(plan, view), load_s(plan, view)
         two = sorted(ready, key=lambda step: lot[step.candidate])[:2]
         two.sort(key=lambda step: (wait_s(step), lot[step.candidate]))
@@ -107,7 +108,7 @@ def _lot(view: View, purpose: str, candidate: Candidate, weight: float = 1.0) ->
     The least of exponential variables with rates w is the i-th with probability w_i / sum(w); so is the whole order that of
     drawing one after another without putting back (Efraimidis and Spirakis 2006).
     """
-    return -math.log(draw(view, purpose, candidate)) / (weight * ramp(view.of(candidate)))
+    return -math.log(draw(view.seed, purpose, candidate)) / (weight * ramp(view.of(candidate)))
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from policies._facts import Candidate, Facts, Need, View
+from policies._facts import Candidate, Facts, Need, View, prompt_usd
 from policies._order import Order, nearly_spent, ramp, rests, time_in_words, to_first_content_s, usual_throughput
 from policies._plan import Plan, Step
 from policies._policy import PolicyError
@@ -139,17 +139,10 @@ class Cheapest(Order):
 
 
 def expected_usd(facts: Facts, need: Need, output_tokens: int) -> float | None:
-    """What a request will probably cost at a candidate, in US dollars; None where its price is not known.
-
-    Warm tokens cost what reading the cache costs, where that is known. Writing a cache is not reckoned: whether a prompt is
-    written to it is the client's choice.
-    """
+    """What a request will probably cost at a candidate, in US dollars; None where its price is not known."""
     if facts.free:
         return 0.0
-    price = facts.price
-    if price is None:
+    if facts.price is None:
         return None
     answer = min(output_tokens, need.max_tokens) if need.max_tokens else output_tokens
-    warm = min(facts.warm_tokens, need.input_tokens)
-    read = price.input if price.cache_read is None else price.cache_read
-    return (warm * read + (need.input_tokens - warm) * price.input + answer * price.output) / 1e6
+    return prompt_usd(facts, need.input_tokens) + answer * facts.price.output / 1e6

@@ -1,4 +1,9 @@
-"""Outcome: when the winner is chosen, and what becomes of an answer whose winner breaks."""
+"""Outcome: when the winner is chosen, and what becomes of an answer whose winner breaks.
+
+Whoever answers first is usually the winner, and its break the client's. Both are a trade of patience against safety that only
+the owner of a chain can make: until something was shown everything can be undone, and nothing can be read. So the point of the
+commit and the way of going on are arguments here, and no policy decides anything while an answer is under way.
+"""
 
 from __future__ import annotations
 

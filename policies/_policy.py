@@ -288,7 +288,7 @@ def _finished(plan: Plan, view: View, held: Skip | None) -> Plan:
         Skip(
             candidate=s.candidate,
             by="max-wait",
-            reason=f"{held.reason}; back in {s.not_before_s:.1f} s, later than max-wait ({limits.max_wait_s:g} s) allows",
+            reason=f"{held.reason}, for longer than max-wait ({limits.max_wait_s:g} s) allows",
             wait_s=s.not_before_s,
         )
         for s in plan.steps

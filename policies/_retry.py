@@ -8,13 +8,14 @@ The wait holds nothing. The policy only writes the waits into the plan; what the
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from collections.abc import Iterable
 from typing import ClassVar
 
 import attrs
 
+from policies._checks import at_least_one, seconds
+from policies._draw import draw
 from policies._facts import View
-from policies._limit import _at_least_one, _positive
 from policies._plan import Plan
 from policies._policy import Phase, Policy, PolicyError
 
@@ -23,7 +24,7 @@ MOST_TRIES = 20
 
 
 def _tries(_: object, __: object, value: int) -> None:
-    _at_least_one(_, __, value)
+    at_least_one(_, __, value)
     if value > MOST_TRIES:
         raise PolicyError(f"expected at most {MOST_TRIES}, got {value}")
 
@@ -41,8 +42,12 @@ class Retry(Policy):
     exclusive: ClassVar[str | None] = "retry"
 
     tries: int = attrs.field(default=4, validator=_tries)
-    base_s: float = attrs.field(default=1.0, validator=_positive)
-    cap_s: float = attrs.field(default=30.0, validator=_positive)
+    base_s: float = attrs.field(default=1.0, validator=seconds)
+    cap_s: float = attrs.field(default=30.0, validator=seconds)
+
+    def warnings(self) -> Iterable[str]:
+        if self.base_s > self.cap_s:
+            yield f"base_s = {self.base_s:g} is more than cap_s = {self.cap_s:g}: no wait is longer than cap_s"
 
     def apply(self, plan: Plan, view: View) -> Plan:
         waits = tuple(self._wait_s(view.seed, number) for number in range(self.tries))
@@ -50,6 +55,4 @@ class Retry(Policy):
         return attrs.evolve(plan, limits=attrs.evolve(plan.limits, retry_waits_s=waits, given=given))
 
     def _wait_s(self, seed: int, number: int) -> float:
-        digest = blake2b(f"{seed}\0{self.kind()}\0{number}".encode(), digest_size=8).digest()
-        drawn = int.from_bytes(digest, "big") / 2**64
-        return min(self.base_s * 2.0**number, self.cap_s) * (0.5 + drawn / 2)
+        return min(self.base_s * 2.0**number, self.cap_s) * (0.5 + draw(seed, self.kind(), number) / 2)

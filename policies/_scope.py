@@ -6,45 +6,18 @@ The books that count against them live in the engine; here is only what a person
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import attrs
 
+from policies._checks import at_least, below_one, not_negative, positive, share
 from policies._policy import PolicyError
 
 Per = Literal["key", "provider"]
 
 
-def _positive(_: object, __: object, value: Any) -> None:
-    if value is not None and not value > 0:
-        raise PolicyError(f"expected more than 0, got {value:g}")
-
-
-def _below_one(_: object, __: object, value: float) -> None:
-    if not value < 1:
-        raise PolicyError(f"expected a share below 1, got {value:g}")
-
-
-def _not_negative(_: object, __: object, value: float) -> None:
-    if value < 0:
-        raise PolicyError(f"expected 0 or more, got {value:g}")
-
-
-def _share(_: object, __: object, value: float) -> None:
-    if value > 1:
-        raise PolicyError(f"expected a share of at most 1, got {value:g}")
-
-
 #: Requests that may wait for one provider, where nothing else is said. Each holds its body, and no slot.
 QUEUE = 100
-
-
-def _at_least(least: float) -> Any:
-    def check(_: object, field: attrs.Attribute[Any], value: float | None) -> None:
-        if value is not None and not value >= least:
-            raise PolicyError(f"expected at least {least:g}, got {value:g}")
-
-    return check
 
 
 @attrs.frozen(kw_only=True)
@@ -57,11 +30,11 @@ class Window:
 
     kind: ClassVar[str] = "window"
 
-    requests: int | None = attrs.field(default=None, validator=_positive)
-    tokens: int | None = attrs.field(default=None, validator=_positive)
-    per_s: float = attrs.field(validator=_positive)
-    concurrency: int | None = attrs.field(default=None, validator=_positive)
-    queue: int = attrs.field(default=QUEUE, validator=_at_least(0))
+    requests: int | None = attrs.field(default=None, validator=positive)
+    tokens: int | None = attrs.field(default=None, validator=positive)
+    per_s: float = attrs.field(validator=positive)
+    concurrency: int | None = attrs.field(default=None, validator=positive)
+    queue: int = attrs.field(default=QUEUE, validator=at_least(0))
     per: Per = "provider"
 
     def __attrs_post_init__(self) -> None:
@@ -75,8 +48,8 @@ class Concurrency:
 
     kind: ClassVar[str] = "concurrency"
 
-    limit: int = attrs.field(default=16, validator=_positive)
-    queue: int = attrs.field(default=QUEUE, validator=_at_least(0))
+    limit: int = attrs.field(default=16, validator=positive)
+    queue: int = attrs.field(default=QUEUE, validator=at_least(0))
     per: Per = "provider"
 
 
@@ -90,11 +63,11 @@ class Adaptive:
 
     kind: ClassVar[str] = "adaptive"
 
-    start: int = attrs.field(default=4, validator=_positive)
-    least: int = attrs.field(default=1, validator=_positive)
-    most: int = attrs.field(default=64, validator=_positive)
-    cut: float = attrs.field(default=0.5, validator=[_positive, _below_one])
-    queue: int = attrs.field(default=QUEUE, validator=_at_least(0))
+    start: int = attrs.field(default=4, validator=positive)
+    least: int = attrs.field(default=1, validator=positive)
+    most: int = attrs.field(default=64, validator=positive)
+    cut: float = attrs.field(default=0.5, validator=[positive, below_one])
+    queue: int = attrs.field(default=QUEUE, validator=at_least(0))
     per: Per = "provider"
 
     def __attrs_post_init__(self) -> None:
@@ -110,7 +83,7 @@ class Unlimited:
 
     kind: ClassVar[str] = "unlimited"
 
-    queue: int = attrs.field(default=QUEUE, validator=_at_least(0))
+    queue: int = attrs.field(default=QUEUE, validator=at_least(0))
     per: Per = "provider"
 
 
@@ -129,15 +102,15 @@ class Breaker:
     seconds; None leaves it to the clients' requests.
 
     Three failures in thirty seconds, a common default, eject a healthy provider at one percent errors under load; four in
-    a row practically never do. `max_open_s` is what `max-wait` is by default, so that a chain of which everybody is
-    ejected waits for the first to be back.
+    a row practically never do. `max_open_s` is less than `max-wait` is by default, so that a chain of
+    which everybody is ejected waits for the first to be back.
     """
 
-    failures: int = attrs.field(default=4, validator=_positive)
-    rate: float = attrs.field(default=0.5, validator=[_positive, _share])
-    volume: int = attrs.field(default=20, validator=_positive)
-    window_s: float = attrs.field(default=30.0, validator=_positive)
-    open_s: float = attrs.field(default=30.0, validator=_positive)
-    max_open_s: float = attrs.field(default=60.0, validator=_positive)
-    ramp_s: float = attrs.field(default=15.0, validator=_not_negative)
-    probe_s: float | None = attrs.field(default=None, validator=_positive)
+    failures: int = attrs.field(default=4, validator=positive)
+    rate: float = attrs.field(default=0.5, validator=[positive, share])
+    volume: int = attrs.field(default=20, validator=positive)
+    window_s: float = attrs.field(default=30.0, validator=positive)
+    open_s: float = attrs.field(default=30.0, validator=positive)
+    max_open_s: float = attrs.field(default=60.0, validator=positive)
+    ramp_s: float = attrs.field(default=15.0, validator=not_negative)
+    probe_s: float | None = attrs.field(default=None, validator=positive)

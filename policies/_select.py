@@ -42,7 +42,7 @@ class SilentSkip(Policy):
             if status is not None:
                 skips.append(Skip(candidate=step.candidate, by=self.kind(), reason=why, status=status))
                 continue
-            reasons = _waits(facts, lifted=step.candidate.provider in plan.lifted)
+            reasons = waits(facts, lifted=step.candidate.provider in plan.lifted)
             if reasons:
                 wait_s = max(wait for wait, _ in reasons)
                 text = "; ".join(reason for _, reason in reasons)
@@ -67,7 +67,7 @@ _KEYS = {
 }
 
 
-def _waits(facts: Facts, *, lifted: bool) -> list[tuple[float, str]]:
+def waits(facts: Facts, *, lifted: bool) -> list[tuple[float, str]]:
     """Every reason to pass a candidate over just now, each with its wait in seconds."""
     rows = [
         (facts.breaker == "open", facts.breaker_wait_s, _ejected(facts)),

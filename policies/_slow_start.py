@@ -7,12 +7,14 @@ behind the others, whatever the order policies say, and where it is the only one
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 import attrs
 
-from policies._facts import Candidate, View
+from policies._draw import draw
+from policies._facts import View
 from policies._plan import Plan, Step
+
+#: What its lots are drawn for: a request is of a returning candidate's share, or it is not, whoever asks.
+SLOW_START = "slow-start"
 
 
 def eased(plan: Plan, view: View) -> Plan:
@@ -26,12 +28,6 @@ def eased(plan: Plan, view: View) -> Plan:
 
 def _eased(step: Step, view: View) -> Step:
     facts = view.of(step.candidate)
-    if facts.sticky or drawn(view.seed, step.candidate) < facts.ramp:
+    if facts.sticky or draw(view.seed, SLOW_START, step.candidate) < facts.ramp:
         return step
     return attrs.evolve(step, behind=f"slow start: {facts.ramp:.0%} of its traffic so far")
-
-
-def drawn(seed: int, candidate: Candidate) -> float:
-    """A number from 0 up to 1 that belongs to this request and candidate."""
-    text = f"{seed} slow-start {candidate.name}"
-    return int.from_bytes(blake2b(text.encode(), digest_size=6).digest(), "big") / 2**48

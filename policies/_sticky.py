@@ -17,16 +17,15 @@ blocked or ejected just now, this turn goes elsewhere at once, and the next come
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import median_low
 from typing import Any
 
 import attrs
 
 from policies._facts import Candidate, Facts, View
-from policies._order import Order, ramp
+from policies._order import Order, ramp, usual
 from policies._plan import Plan, Step
 from policies._policy import PolicyError
-from policies._select import _waits as waits
+from policies._select import waits
 
 #: Until so many samples a candidate's median says less than its last times.
 MEASURED = 5
@@ -105,8 +104,7 @@ class Sticky(Order):
     def reckoned(self, candidates: Sequence[Candidate], plan: Plan, view: View) -> tuple[Reckoning, ...]:
         """What this turn comes to at each of some candidates, whether or not they are in the plan's steps."""
         facts = [view.of(candidate) for candidate in candidates]
-        measured = [s for s in map(_first_content_s, facts) if s is not None]
-        usual_s = median_low(measured) if measured else 1.0
+        usual_s = usual(map(_first_content_s, facts))
         # The warmest is the measure; of equals the one whose cached tokens are cheapest.
         warmest = max(facts, key=lambda f: (f.warm_tokens, -_read_usd(f)), default=_NOBODY)
         return tuple(
@@ -158,12 +156,12 @@ def _first_content_s(facts: Facts) -> float | None:
 def _write_usd(facts: Facts) -> float:
     """Dollars a million tokens of a prompt that is not in the cache. Nothing where nothing is known or to be paid."""
     price = facts.price
-    return 0.0 if price is None else price.input if price.cache_write is None else price.cache_write
+    return 0.0 if price is None else price.writing
 
 
 def _read_usd(facts: Facts) -> float:
     price = facts.price
-    return 0.0 if price is None else price.input if price.cache_read is None else price.cache_read
+    return 0.0 if price is None else price.reading
 
 
 def _not_negative(value: float) -> None:

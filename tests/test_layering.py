@@ -8,6 +8,7 @@ themselves are shown sources that they must refuse.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -37,34 +38,59 @@ OBSERVER_LIBRARIES = {"structlog"}
 #: Files that decide without doing: no coroutine, no clock, no draw, no socket.
 PURE = (
     "policies/*.py",
+    "engine/_adaptive.py",
+    "engine/_affinity.py",
+    "engine/_affinity_break.py",
+    "engine/_average.py",
+    "engine/_bill.py",
     "engine/_books.py",
     "engine/_breaker.py",
+    "engine/_breaker_row.py",
+    "engine/_budget.py",
     "engine/_calls.py",
     "engine/_commands.py",
-    "engine/_budget.py",
     "engine/_counts.py",
     "engine/_estimates.py",
+    "engine/_event.py",
     "engine/_events.py",
+    "engine/_events_of_candidates.py",
+    "engine/_events_of_turns.py",
+    "engine/_evidence.py",
     "engine/_failure.py",
-    "engine/_keys.py",
-    "engine/_kept.py",
+    "engine/_growing.py",
     "engine/_histogram.py",
+    "engine/_kept.py",
+    "engine/_keys.py",
     "engine/_latency.py",
+    "engine/_ledger.py",
     "engine/_lessons.py",
+    "engine/_line.py",
     "engine/_load.py",
     "engine/_names.py",
     "engine/_pacer.py",
-    "engine/_prompt.py",
     "engine/_probes.py",
+    "engine/_prompt.py",
+    "engine/_pushback.py",
+    "engine/_quota.py",
+    "engine/_quoting.py",
     "engine/_refusals.py",
     "engine/_relay.py",
     "engine/_request.py",
+    "engine/_rescue.py",
     "engine/_rests.py",
+    "engine/_retries.py",
     "engine/_scopes.py",
+    "engine/_seam.py",
+    "engine/_settling.py",
+    "engine/_shown.py",
     "engine/_size.py",
+    "engine/_sliding.py",
     "engine/_spend.py",
+    "engine/_splice.py",
+    "engine/_stance.py",
     "engine/_stored.py",
     "engine/_stream.py",
+    "engine/_tally.py",
     "engine/_throughput.py",
     "engine/_tool_errors.py",
     "engine/_turns.py",
@@ -72,40 +98,44 @@ PURE = (
     "engine/observers/_verdicts.py",
     "engine/observers/recent.py",
     "transports/_anthropic.py",
+    "transports/_blocks.py",
     "transports/_claimed.py",
+    "transports/_classify.py",
+    "transports/_continuation.py",
     "transports/_deferred.py",
     "transports/_dialect.py",
     "transports/_envelope.py",
+    "transports/_http1.py",
     "transports/_keys.py",
     "transports/_models.py",
+    "transports/_outgoing.py",
+    "transports/_overflow.py",
     "transports/_papers.py",
     "transports/_passing.py",
-    "transports/_remedies.py",
-    "transports/chat/*.py",
-    "transports/responses/*.py",
-    "transports/gemini/*.py",
-    "transports/ollama/*.py",
-    "transports/translate/*.py",
-    "transports/zed/__init__.py",
-    "transports/zed/_decoder.py",
-    "transports/zed/_mode.py",
-    "transports/zed/_summary.py",
-    "transports/zed/_threads.py",
-    "transports/_classify.py",
-    "transports/_continuation.py",
-    "transports/_http1.py",
-    "transports/_outgoing.py",
-    "transports/_reduced.py",
     "transports/_pool.py",
-    "transports/_sse.py",
+    "transports/_quotas.py",
     "transports/_quoted.py",
+    "transports/_reduced.py",
+    "transports/_remedies.py",
+    "transports/_shelf.py",
+    "transports/_sse.py",
     "transports/_text_calls.py",
     "transports/_waits.py",
+    "transports/chat/*.py",
+    "transports/gemini/*.py",
+    "transports/ollama/*.py",
+    "transports/responses/*.py",
+    "transports/translate/*.py",
     "transports/web_tools/_blocks.py",
     "transports/web_tools/_offer.py",
     "transports/web_tools/_rounds.py",
     "transports/web_tools/_search.py",
     "transports/web_tools/_text.py",
+    "transports/zed/__init__.py",
+    "transports/zed/_decoder.py",
+    "transports/zed/_mode.py",
+    "transports/zed/_summary.py",
+    "transports/zed/_threads.py",
     "routes/_aggregate.py",
     "routes/_auth.py",
     "routes/_capabilities.py",
@@ -241,6 +271,21 @@ def test_pure_files_are_there() -> None:
     """A file that was renamed would otherwise go unchecked."""
     assert set(PURE) >= NOT_YET
     assert {entry for entry in PURE if not any(ROOT.glob(entry))} <= NOT_YET
+
+
+def test_the_rooms_of_the_house_are_there() -> None:
+    """Each file that the table in `docs/how-it-works.md` names exists; a bare name stands in the folder of the one before."""
+    page = (ROOT / "docs" / "how-it-works.md").read_text()
+    places = [row.split(" | ")[0] for row in page.splitlines() if row.startswith("| `")]
+    assert len(places) > 20
+    missing = []
+    for place in places:
+        folder = ""
+        for name in re.findall(r"`([^`]+)`", place):
+            folder, _, last = name.rpartition("/") if "/" in name else (folder, "", name)
+            if not any((ROOT / folder).glob(last or "*")):
+                missing.append(f"{folder}/{last}")
+    assert missing == []
 
 
 @pytest.mark.parametrize(

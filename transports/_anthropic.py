@@ -29,6 +29,7 @@ from engine import (
     encoded,
     error_event,
     event,
+    is_count,
     is_delta,
 )
 from transports._blocks import Lane, brings_content, taken_apart
@@ -42,6 +43,7 @@ _BLOCK_FOR_DELTA: dict[str, JSON] = {
 _TEXT_OF_DELTA = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 _DELTA = b"event: content_block_delta\ndata: {"
 _NO_USAGE = {"input_tokens": 0, "output_tokens": 0}
+_COUNTS = frozenset(["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"])
 #: An event's type becomes a line of the stream that goes out, so it must not be able to end that line.
 _TYPE = re.compile(r"[\w.-]+", re.ASCII)
 
@@ -206,7 +208,7 @@ class AnthropicDecoder:
             return []
         self._started = True
         theirs = payload["message"]
-        usage = {**_NO_USAGE, **{k: v for k, v in (theirs.get("usage") or {}).items() if v is not None}}
+        usage = {**_NO_USAGE, **{k: v for k, v in _believed(theirs.get("usage") or {}).items() if v is not None}}
         read = usage.get("cache_read_input_tokens", 0), usage.get("cache_creation_input_tokens", 0)
         estimated = not any((usage["input_tokens"], *read))
         if estimated:
@@ -276,8 +278,9 @@ class AnthropicDecoder:
     def _message_delta(self, payload: JSON, raw: bytes | None = None) -> list[StreamEvent]:
         """Held until the end. Of several the later values stand, except that none is taken back by a null."""
         out = self._ensure_started()
-        delta, usage = payload.get("delta") or {}, payload.get("usage") or {}
-        if not delta.keys() >= {"stop_reason", "stop_sequence"} or usage.get("output_tokens") is None:
+        delta, given = payload.get("delta") or {}, payload.get("usage") or {}
+        usage = _believed(given)
+        if usage != given or not delta.keys() >= {"stop_reason", "stop_sequence"} or usage.get("output_tokens") is None:
             raw = None
         if self._ending is not None:
             before, raw = self._ending[0], None
@@ -406,6 +409,11 @@ _HANDLERS: dict[str, Callable[[AnthropicDecoder, JSON, bytes | None], list[Strea
     "ping": AnthropicDecoder._ping,
     "error": AnthropicDecoder._error,
 }
+
+
+def _believed(usage: JSON) -> JSON:
+    """Without counts that are none: clients add them up as they are, and so does the ledger."""
+    return {name: value for name, value in usage.items() if name not in _COUNTS or value is None or is_count(value)}
 
 
 def _is_text(piece: bytes) -> bool:

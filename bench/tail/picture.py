@@ -91,14 +91,18 @@ def pictures(scenes: Sequence[Scene]) -> dict[str, str]:
 def _stragglers(scene: Scene) -> str:
     """The share of requests that took longer, over how long."""
     lines = {name: _slower([turn.first_content_s for turn in one.turns.values()]) for name, one in scene.sides.items()}
-    longest = max(at for line in lines.values() for at, _ in line)
-    marks = tuple(mark for mark in (0.01, 0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0) if mark < longest)
+    shown = [at for line in lines.values() for at, share in line if share < 99]
+    marks = tuple(mark for mark in _DOUBLED if min(shown) < mark < max(shown))
     return chart(
         "Requests that waited longer than so many seconds for first content",
-        Axis("seconds to first content", max(0.3 * marks[1], marks[0]), longest, marks[1:], log=True),
+        Axis("seconds to first content", min(shown), max(shown), marks, log=True),
         Axis("requests", 0.05, 100.0, (0.1, 1.0, 10.0, 100.0), log=True, unit=" %"),
         lines,
     )
+
+
+#: Marks of an axis by powers, in seconds.
+_DOUBLED = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 def _slower(times: Sequence[float]) -> Line:

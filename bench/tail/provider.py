@@ -11,7 +11,6 @@ when its standard input does, so it outlives nobody.
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from functools import partial
 
 import trio
 
-from bench.upstream import ROOT, read_request, script
+from bench.upstream import beside, read_request, script
 
 _MARK = re.compile(rb"\[\[tail ([-\d. ]+)\]\]")
 
@@ -69,25 +68,8 @@ async def main(count: int) -> None:
 @asynccontextmanager
 async def providers(count: int) -> AsyncIterator[tuple[str, ...]]:
     """The addresses of so many providers that run beside this process while the block does. Raises ChildProcessError."""
-    command = [sys.executable, "-m", "bench.tail.provider", str(count)]
-    process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    assert process.stdout is not None
-    assert process.stdin is not None
-    try:
-        said = b""
-        with trio.move_on_after(20):
-            while said.count(b"\n") < count and (data := await process.stdout.receive_some(256)):
-                said += data
-        if said.count(b"\n") < count:
-            raise ChildProcessError("the providers did not start")
-        yield tuple(f"http://127.0.0.1:{int(port)}" for port in said.split())
-    finally:
-        with trio.CancelScope(shield=True):
-            await process.stdin.aclose()
-            with trio.move_on_after(5):
-                await process.wait()
-            if process.returncode is None:
-                process.kill()
+    async with beside("bench.tail.provider", count) as urls:
+        yield urls
 
 
 if __name__ == "__main__":

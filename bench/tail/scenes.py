@@ -37,7 +37,7 @@ class Load:
     per_s: float = 90.0
     unit_s: float = 2.0  #: the middle time to first content
     scale: float = 1.0  #: of the product's own times
-    dead_s: tuple[float, float] = (60.0, 120.0)  #: the first provider's death and return, in seconds from the start
+    dead_s: tuple[float, float] = (35.0, 75.0)  #: the first provider's death and return, in seconds from the start
 
     def hedge(self, more: str = "") -> str:
         """The policy as shipped, or to scale."""

@@ -8,6 +8,7 @@ to the millisecond wherever it is run.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -190,7 +191,10 @@ class _Play:
                 if ruling["verdict"] != "out" and (
                     stage["phase"] in ("select", "order", "pace") or ruling.get("changes")
                 ):
-                    yield f"     {name:<{width}}  {ruling_text(ruling)}"
+                    head = f"     {name:<{width}}  "
+                    yield from textwrap.wrap(
+                        ruling_text(ruling), WIDTH, initial_indent=head, subsequent_indent=" " * len(head)
+                    )
             for name, (before, after) in stage["changes"].items():
                 yield f"     {change_text(name, before, after)}"
 

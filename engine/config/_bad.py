@@ -6,7 +6,7 @@ all that is wrong below a value, each reason with its own path, so that they add
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from engine.config._problems import Path, found, nearest
@@ -38,3 +38,16 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     if not known:
         return "unknown key: nothing can be set here"
     return f"unknown key{nearest(key, known)}; available: {', '.join(known)}"
+
+
+def each(items: Iterable[Any], read: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """All items read; else Bad with the reasons of all that could not be."""
+    values, wrong = [], []
+    for index, item in enumerate(items):
+        try:
+            values.append(read(item))
+        except Exception as error:
+            wrong += reasons(error, (index,))
+    if wrong:
+        raise Bad(*wrong)
+    return tuple(values)

@@ -14,13 +14,14 @@ from types import MappingProxyType
 import attrs
 
 from engine.config import _ollama
-from engine.config._base_url import filled, from_environment, is_proxy, is_public, put_right
+from engine.config._base_url import filled, from_environment, is_public, put_right
 from engine.config._catalogue import WIRE_AUTH, WIRE_PATHS, Catalogue, Endpoint, Listing
+from engine.config._credentials import Credentials
 from engine.config._file import File, ProviderTable, Text
-from engine.config._keys import keys_of, limit_of, unsendable, unset, with_plurals
+from engine.config._keys import limit_of, unsendable
 from engine.config._model_tables import described, settings_of
 from engine.config._problems import Findings, Path, either, nearest, quotable
-from engine.config._provider import NOT_SUPPORTED, WHATEVER_WIRE, WIRES, Auth, KeyLimit, Model, Provider, Secret, Wire
+from engine.config._provider import NOT_SUPPORTED, WHATEVER_WIRE, WIRES, KeyLimit, Model, Provider, Wire
 from engine.config._provider_rules import misstated
 from engine.config._thread import ThreadSettings
 from policies import Breaker, Concurrency, Scope, Unlimited
@@ -103,8 +104,9 @@ class _One:
         self._check()
         wire, endpoint = self._endpoint()
         base, paths, no_base = self._address(wire, endpoint)
-        variables, keys, auth = self._keys(endpoint)
-        public = self._public(variables, keys)
+        ours = self._credentials()
+        variables, keys, auth = ours.sent(endpoint)
+        public = ours.public(variables, keys)
         if public:
             variables, auth = (), "none"
         scope = self._scope(len(keys))
@@ -115,7 +117,7 @@ class _One:
             ("" if table.enabled else "it is switched off in the file")
             or (row.unsupported and f"{NOT_SUPPORTED}{row.unsupported}")
             or no_base
-            or (self._unset(variables) if variables and not keys else "")
+            or (ours.unset(variables) if variables and not keys else "")
             or self._not_counted()
             or unsendable(keys)
             or self._not_answering(base)
@@ -130,8 +132,8 @@ class _One:
             keys=keys,
             keys_env=variables,
             key_limit=self._key_limit(),
-            settings=attrs.evolve(settings_of(table), headers=self._headers(public)),
-            proxy=self._proxy(),
+            settings=attrs.evolve(settings_of(table), headers=ours.headers(public)),
+            proxy=ours.proxy(),
             websocket=table.websocket and wire == WEBSOCKET_WIRE,
             scope=scope,
             breaker=None if breaker == "off" else breaker,
@@ -173,7 +175,7 @@ class _One:
                 wire=wire,
                 base_url=base,
                 paths=MappingProxyType(dict(paths)),
-                auth=self._keys(offered[wire])[2] if made.keys else made.auth,
+                auth=self._credentials().sent(offered[wire])[2] if made.keys else made.auth,
                 unusable_because=made.unusable_because or no_base,
                 websocket=self.table.websocket and wire == WEBSOCKET_WIRE,
                 drop=row.drop if native else frozenset(),
@@ -288,68 +290,17 @@ class _One:
             return endpoint.base, usual, why
         return base, paths, ""
 
-    def _keys(self, endpoint: Endpoint) -> tuple[tuple[str, ...], tuple[Secret, ...], Auth]:
-        """Variables, keys and how they are sent. A key that may be missing leaves no variable behind to be missed."""
-        row, table, environ = self.row, self.table, self.join.environ
-        if table.auth in ("none", "client"):
-            return (), (), table.auth
-        if table.keys is not None:
-            variables: tuple[str, ...] = table.keys
-        else:
-            # The token that clients show to us is not ours to show to a provider.
-            own = self.join.file.server.auth_token_env
-            regional = row.region_env.get(table.region or "")
-            variables = tuple(v for v in ((regional,) if regional else ()) + row.env if v != own)
-        # A list in the file is meant as it stands; a row's plurals are read beside it, and not asked for.
-        read = variables if table.keys is not None else with_plurals(variables)
-        first = next((v for v in read if environ.get(v, "").strip()), None)
-        auth = table.auth or row.auth_by_env.get(first or "", endpoint.auth)
-        if table.auth is None and row.auth_by_env:
-            sent_alike = tuple(v for v in read if row.auth_by_env.get(v, endpoint.auth) == auth)
-        else:
-            sent_alike = read
-        keys = keys_of(sent_alike, environ)
-        if not keys and table.keys is None and (self.local or not row.env):
-            return (), (), "none"
-        return sent_alike if keys else variables, keys, auth
-
-    def _unset(self, variables: tuple[str, ...]) -> str:
-        """What to do about a key that is missing: for a host with free models, naming it is enough."""
-        free = self.row.public_key and self.table.public_key and self.table.keys is None
-        return unset(variables) + (f"; its free models need none: add [providers.{self.row.id}]" if free else "")
-
-    def _public(self, variables: tuple[str, ...], keys: tuple[Secret, ...]) -> str:
-        """The bearer that everybody may send, where there is no key: as good as none, so it counts only where named."""
-        row = self.row
-        unset_here = bool(variables) and not keys and self.table.keys is None
-        wanted = self.table.public_key and (self.named or row.id in self.join.mentioned)
-        return row.public_key if unset_here and wanted else ""
-
-    def _headers(self, public: str) -> tuple[tuple[str, str], ...]:
-        """The row's headers and the table's; the table's stand."""
-        given = {name.lower(): (name, value) for name, value in self.row.headers.items()}
-        if public:
-            given["authorization"] = ("authorization", f"Bearer {public}")
-        given |= {name.lower(): (name, value) for name, value in self.table.headers.items()}
-        return tuple(given.values())
-
-    def _proxy(self) -> Secret | None:
-        """Where requests go through. An address with a password in it comes from the environment."""
-        table, error = self.table, self.join.findings.error
-        if table.proxy is not None and table.proxy_env is not None:
-            error((*self.path, "proxy_env"), "proxy says the same: keep one of them")
-        if table.proxy is not None:
-            return Secret(table.proxy, "proxy")
-        if table.proxy_env is None:
-            return None
-        value = self.join.environ.get(table.proxy_env, "").strip()
-        if not value:
-            error((*self.path, "proxy_env"), f"{table.proxy_env} is not set: it holds the address of the proxy")
-            return None
-        if not is_proxy(value):
-            error((*self.path, "proxy_env"), f"{table.proxy_env} is not an address such as socks5://127.0.0.1:1080")
-            return None
-        return Secret(value, table.proxy_env)
+    def _credentials(self) -> Credentials:
+        return Credentials(
+            row=self.row,
+            table=self.table,
+            path=self.path,
+            environ=self.join.environ,
+            findings=self.join.findings,
+            own_token=self.join.file.server.auth_token_env,
+            asked_for=self.named or self.row.id in self.join.mentioned,
+            local=self.local,
+        )
 
     def _like(self) -> Listing:
         """The row whose ways with chat completions this provider has: its own, or the one that the table names."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from engine.config._bad import Bad, reasons, unknown_key
 from engine.config._file import (
     ChainTable,
     File,
@@ -23,7 +24,7 @@ from engine.config._file import (
     WebToolsTable,
 )
 from engine.config._problems import Findings, Path, found
-from engine.config._values import Bad, converter, read_policy, reasons, unknown_key
+from engine.config._values import converter, read_policy
 from policies import Candidate, Policy
 
 T = TypeVar("T", bound=attrs.AttrsInstance)

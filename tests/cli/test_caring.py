@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -14,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from cli.main import hedgerow
 from engine import JSON
+from tests.cli.loopback import answering
 
 TOKEN = "t0k3n-0123456789"
 WELL: JSON = {"breaker": "closed", "back_in_s": 0.0, "reason": ""}
@@ -35,25 +34,12 @@ class Host:
 def host() -> Iterator[Host]:
     made = Host(answer=ROW)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            made.posted.append((self.path, self.headers.get("x-api-key")))
-            body = json.dumps(made.answer).encode()
-            self.send_response(made.status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, head: Mapping[str, str]) -> tuple[int, bytes]:
+        made.posted.append((path, head.get("x-api-key")))
+        return made.status, json.dumps(made.answer).encode()
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        made.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(answer) as made.url:
         yield made
-        httpd.shutdown()
-        thread.join()
 
 
 def run(host: Host, *args: str) -> Result:

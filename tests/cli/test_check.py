@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-import server
 from cli.check import _sample
 from cli.main import hedgerow
-from engine.config import Config, Route, load
+from engine.config import Route, load
 from transports import load_catalogue
+
+pytestmark = pytest.mark.usefixtures("_nothing_local")
 
 CONFIG = """
 [providers.near]
@@ -34,15 +35,6 @@ match = "*haiku*"
 chain = "quick"
 """
 DEAD = '[[routes]]\nmatch = "dead"\nchain = "keyless"\n'
-
-
-@pytest.fixture(autouse=True)
-def _nothing_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    async def nobody(_: Config) -> dict[str, str | None]:
-        return {}
-
-    monkeypatch.setattr(server, "find_local", nobody)
-    monkeypatch.chdir(tmp_path)
 
 
 def run(text: str, *args: str, **environ: str) -> Result:
@@ -126,12 +118,31 @@ def test_a_wrong_configuration_ends_with_2() -> None:
     assert "expected at least 2, got 1" in result.stderr
 
 
+def test_a_policy_that_raises_is_named_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a traceback, and the other routes are shown as ever."""
+    lines = ["import attrs", "from policies import NoHedge", "@attrs.frozen", "class Mistaken(NoHedge):"]
+    lines += ["    def apply(self, plan, view):", "        raise KeyError('not told')"]
+    (tmp_path / "mistaken_policy.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    result = run(CONFIG.replace('"in-order"', '"in-order", { kind = "mistaken_policy:Mistaken" }'))
+    assert result.exit_code == 1
+    assert "route '*haiku*': a policy of its chain raises KeyError at mistaken_policy.py:6" in result.stdout
+    assert "not told" not in result.output
+
+
 def test_warnings_are_shown_and_no_failure() -> None:
     """What is allowed and hardly meant."""
     result = run(CONFIG.replace('{ kind = "race", width = 2 }', '{ kind = "hedge", extra_load = 0.01 }'))
     assert result.exit_code == 0
     assert "team.toml: valid, 1 warning\n" in result.stdout
     assert "the budget will refuse some hedges" in result.stdout
+
+
+def test_a_script_that_cannot_be_played_is_remarked_on() -> None:
+    """A typo in a rehearsal is a 400 to a client, who has not written the file."""
+    result = run('[chains.c]\ncandidates = ["rehearsal/echo?falt=cut"]\n\n[[routes]]\nmatch = "*"\nchain = "c"\n')
+    assert "chains.c: 'rehearsal/echo?falt=cut' will be answered with 400: 'falt' is no part" in result.stdout
+    assert "known: after_s, fault" in result.stdout
 
 
 def test_a_bare_machine_answers_by_the_rehearsal() -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -24,6 +21,8 @@ from cli.explain import draw
 from cli.main import hedgerow
 from engine import JSON, Request, need_of
 from engine.config import load
+from policies import Limits
+from tests.cli.loopback import answering
 from transports import load_catalogue
 
 TOKEN = "t0k3n-0123456789"
@@ -102,26 +101,14 @@ class Host:
 
 @pytest.fixture
 def host(accounts: list[JSON]) -> Iterator[Host]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            head = {name.lower(): value for name, value in self.headers.items()}
-            found.heads.append(head)
-            status, body = found.answer(self.path, head)
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    found = Host("", accounts)
 
-        def log_message(self, *_: Any) -> None:
-            pass
+    def answer(path: str, head: Mapping[str, str]) -> tuple[int, bytes]:
+        found.heads.append(dict(head))
+        return found.answer(path, found.heads[-1])
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        found = Host(f"http://127.0.0.1:{httpd.server_address[1]}", accounts)
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(answer) as found.url:
         yield found
-        httpd.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -261,7 +248,7 @@ class TestPicture:
         assert under(lines, "-  groq") == {"unconfigured": "passed over for this request: GROQ_API_KEY is not set"}
         assert under(lines, "-  blind")["require-capability"] == "passed over for this request: no tools"
         assert under(lines, "-  limited")["silent-skip"].startswith("passed over: rate limited")
-        assert under(lines, "the whole request") == {"max-wait": "max_wait_s 60 -> 10"}
+        assert under(lines, "the whole request") == {"max-wait": f"max_wait_s {Limits().max_wait_s:g} -> 10"}
         assert "  Folded again from the stored view: the same plan." in lines
 
     def test_what_happened_stands_below(self, accounts: list[JSON]) -> None:
@@ -303,6 +290,29 @@ class TestPicture:
         text = "\n".join(drawn(account, 120))
         assert "no hedge to steady/n: budget spent" in text
         assert "learned of steady/n: max_tokens 8192" in text
+
+    def test_who_went_on_with_a_broken_answer_is_told(self, accounts: list[JSON]) -> None:
+        """Two lanes of which one failed and one won look the same when the client had seen nothing."""
+        rescue = {"part": 1, "by": "steady/n", "by_attempt": 2, "from": "broken/m", "from_attempt": 1}
+        account = {**accounts[1], "rescues": [{**rescue, "shown_chars": 1060, "state": "text open"}]}
+        told = "2. steady/n: went on with the answer, behind 1,060 characters that the client had seen (text open)"
+        assert told in "\n".join(drawn(account, 120))
+
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_a_terminal_obeys_nothing_of_what_others_wrote(self, accounts: list[JSON], *, terminal: bool) -> None:
+        """A session's id, a model's name and a failure are anybody's text; a line of theirs stays one line."""
+        evil = "\x1b]0;gone\x07\x1b[2J\x9b1m\u202e\r\n   1. steady/m: won"
+        failed = {**accounts[0]["attempts"][0], "outcome": "failed", "failure": f"server error (500): {evil}"}
+        account = {**accounts[0], "session": evil, "model": evil, "attempts": [{**failed, "candidate": f"a/{evil}"}]}
+        lines = drawn(account, 400, terminal=terminal)
+        assert all(character.isprintable() for line in lines for character in line)
+        assert not [line for line in lines if line.startswith("   1. steady/m")]
+        assert any("\\u001b]0;gone" in line for line in lines)
+
+    def test_what_was_changed_is_told_in_one_order(self, accounts: list[JSON]) -> None:
+        """An account that came over HTTP has its keys in the alphabet's."""
+        came = json.loads(json.dumps(accounts[1], sort_keys=True))
+        assert drawn(came, 120) == drawn(accounts[1], 120)
 
     def test_a_local_answer_has_no_plan(self) -> None:
         """And its picture no lanes."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
-from cli.logs import log_event
+from cli.logs import configure_logs, log_access, log_event
 from engine import AttemptEnded, EngineEvent, Failure, RequestFinished
 from policies import Candidate, FailureKind, Need
+from routes import Access
 
 SECRET = "Invalid key sk-planted in request: my secret prompt"
 A = Candidate("a", "m")
@@ -52,6 +55,27 @@ def test_a_failure_is_told_by_kind_and_status(kind: FailureKind, status: int | N
     words = f"{kind.value} (429)" if status else kind.value
     assert logged(failed(kind, status))["failure"] == words
     assert logged(finished(kind, status))["detail"] == words
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_obeys_nothing_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, terminal: bool
+) -> None:
+    """A path is told even of those who have no token, and a model's name is the client's."""
+    evil = "/\x1b]0;gone\x07\x1b[2J\x9b1m\u202e\n2026 [info] all is well"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr("cli.logs._log", structlog.get_logger())  # one remembers what it was configured with
+    configure_logs("info")
+    try:
+        log_access(Access(request_id="req_1", method="GET", path=evil, status=401, elapsed_s=0.1))
+    finally:
+        structlog.reset_defaults()
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    assert "\x1b]" not in written
+    assert "\x1b[2J" not in written
+    assert not set("\x07\x9b\u202e") & set(written)
+    assert "u001b]0;gone" in written
 
 
 def test_a_turn_that_went_well_has_no_detail() -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -18,7 +15,9 @@ from rich.console import Console
 import server
 from cli.main import hedgerow
 from cli.tables import show_table
-from engine.config import Config
+from tests.cli.loopback import answering
+
+pytestmark = pytest.mark.usefixtures("_nothing_local")
 
 KEY = "sk-0123456789abcdef"
 LISTED = {
@@ -39,27 +38,17 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found.heads.append(dict(self.headers))
-            allowed = self.headers.get("authorization") == f"Bearer {KEY}"
-            status, value = (200, LISTED) if allowed else (401, {"error": {"message": "no such key"}})
-            body = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    found = Host("")
 
-        def log_message(self, *_: Any) -> None:
-            pass
+    def answer(_: str, head: Mapping[str, str]) -> tuple[int, bytes]:
+        found.heads.append(dict(head))
+        allowed = head.get("authorization") == f"Bearer {KEY}"
+        status, value = (200, LISTED) if allowed else (401, {"error": {"message": "no such key"}})
+        return status, json.dumps(value).encode()
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        found = Host(f"http://127.0.0.1:{httpd.server_address[1]}/v1")
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(answer) as url:
+        found.url = f"{url}/v1"
         yield found
-        httpd.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -72,18 +61,6 @@ def config(tmp_path: Path, host: Host) -> str:
         "[providers.mine.models.gone]\n"
     )
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What happens to run on the machine of whoever runs the tests is no part of them."""
-
-    async def nobody(_: Config) -> dict[str, str | None]:
-        return {}
-
-    monkeypatch.setattr(server, "find_local", nobody)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def run(*args: str, **environ: str) -> Result:
@@ -182,6 +159,7 @@ class TestShow:
         price = {"input": 1.0, "output": 2.0, "cache_read": 0.1, "cache_write": None}
         assert {model["id"]: model["price"] for model in row["models"]} == {"known": price, "gone": None}
 
+    @pytest.mark.long
     def test_every_row_can_be_shown(self) -> None:
         """Whatever it is made of."""
         for id in server.read_config(None, {}).providers:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine._breaker import FIRST_SHARE, LAST_RESORT_S, PROBE_WAIT_S, BreakerBook
+from engine._breaker import BreakerBook
+from engine._breaker_row import FIRST_SHARE, LAST_RESORT_S, PROBE_WAIT_S
 from engine._events import BreakerChanged, EngineEvent
 from engine._evidence import MOST_OUTCOMES
 from policies import Breaker, FailureKind
@@ -269,3 +270,17 @@ def test_a_breaker_that_is_off_never_opens() -> None:
     told(made.fold, *[failed(0)] * 4)
     spec[0] = None
     assert made.admit(A, 0) == 0.0
+
+
+@pytest.mark.parametrize("ending", [won(31.0), failed(31.0), lost(31.0, 1.0)], ids=["won", "failed", "lost"])
+def test_a_leader_whose_breaker_is_switched_off_meanwhile_leaves_its_place(ending: EngineEvent) -> None:
+    """A reload takes the breaker away and the next one brings it back: somebody else may lead then."""
+    spec: list[Breaker | None] = [SPEC]
+    made = BreakerBook(lambda provider: spec[0])
+    told(made.fold, *[failed(0.0)] * SPEC.failures)
+    assert made.admit(A, 30.0) == 0
+    told(made.fold, started(30.0))
+    spec[0] = None
+    told(made.fold, ending)
+    spec[0] = SPEC
+    assert made.state(A, 1000.0) == ("half-open", 0.0)

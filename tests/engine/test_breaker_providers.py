@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine._breaker import EVERY, PROBE_WAIT_S, BreakerBook
+from engine._breaker import EVERY, BreakerBook
+from engine._breaker_row import PROBE_WAIT_S
 from engine._events import AttemptEnded, BreakerChanged
 from policies import Breaker, Candidate, FailureKind
 from tests.engine.said import content, failed, started, told, won

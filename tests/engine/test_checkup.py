@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine._breaker import EVERY, PROBE_WAIT_S
+from engine._breaker import EVERY
+from engine._breaker_row import PROBE_WAIT_S
 from engine._checkup import MAX_TOKENS, Checkups
 from engine._events import BreakerChanged, HealthChecked, HealthCheckStarted
 from engine._ports import Busy
@@ -188,3 +189,18 @@ async def test_somebody_who_asks_need_not_wait_for_the_time(scenario: MakeScenar
     await trio.sleep(6)
     assert attrs.asdict(await ask())["ok"]
     assert state(it) == ("closed", 0.0)
+
+
+async def test_a_check_of_who_has_just_gone_and_a_fault_of_ours_end_nothing(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """A reload may come in the very tick in which a check is due; and whatever else happens, the server goes on."""
+    it = scenario({"a": YES}, SilentSkip(), providers={"a": PROBED}, bugs=1)
+    made = checkups(it)
+    made.config = lambda: attrs.evolve(it.config, providers={})
+    await made._make(A)
+    assert it.events(HealthCheckStarted) == []
+    made.config = lambda: it.config
+    made.gate = None  # type: ignore[assignment]
+    await made._make(A)
+    assert it.events(HealthCheckStarted) == []

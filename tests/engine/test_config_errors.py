@@ -282,6 +282,10 @@ CHAINS = [
         chain('{ kind = "hedge", after = "p93" }'),
         "c.toml:4: chains.c.policies[0].after: expected one of p50, p75, p90, p92, p95, p99, got 'p93'",
     ),
+    (
+        chain('{ kind = "retry", base_s = nan }'),
+        "c.toml:4: chains.c.policies[0].base_s: expected a number that can be meant, got nan",
+    ),
     (chain('{ kind = "hedge", after_s = "5" }'), "c.toml:4: chains.c.policies[0].after_s: expected a number, got '5'"),
     (
         chain('{ kind = "race", width = 1 }'),

@@ -143,6 +143,15 @@ def test_fractions_of_a_billionth_are_rounded_once_per_attempt() -> None:
     assert made.nano_usd == 11
 
 
+@pytest.mark.parametrize("count", [-500, "500", 1e9, True, 2**60, None, [5]])
+def test_what_is_no_count_is_not_charged_for(count: object) -> None:
+    """A negative one would pay back what others have spent, under any `spend-cap`; the estimates stand in."""
+    usage = Usage.of({"input_tokens": count, "output_tokens": count, "cache_read_input_tokens": count})
+    made = bill(spent(started=True, counted=True, usage=usage, answer=25), Price(input=1.0, output=10.0))
+    assert (made.input, made.output, made.cache_read) == (400, 25, 0)
+    assert made.estimated == 425
+
+
 def test_a_hedge_s_loser_is_paid_for_and_counts_as_waste(scenario: MakeScenario) -> None:
     """The request's total holds both; what went to the loser is estimated, and wasted."""
     paid = {id: provider(id, "key", models={"m": Model(id="m", price=PRICE)}) for id in "ab"}

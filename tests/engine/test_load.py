@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine._load import FADE_S, LoadBook
+from engine._average import FADE_S
+from engine._load import LoadBook
 from tests.engine.said import A, B, abandoned, content, failed, lost, started, told, won
 
 FADED = math.exp(-1.0)

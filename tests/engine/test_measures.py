@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine._average import FADE_S
 from engine._events import AttemptEnded
 from engine._failure import Failure
 from engine._kept import KEPT
 from engine._stream import Usage
-from engine._throughput import FADE_S, FORGOTTEN_S, ThroughputBook
+from engine._throughput import FORGOTTEN_S, ThroughputBook
 from engine._tool_errors import HALF_LIFE_S, LEAST_CALLS, ToolErrorBook
 from engine._turns import TurnBook
 from policies import Candidate, FailureKind

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from engine._events import CandidateSkipped
 from engine._ports import Asker, Busy
 from engine._request import Request
 from engine.testing import RecordingReply, Scenario, answer, provider, script
@@ -193,3 +194,21 @@ def test_no_slot_is_lost_or_made_whenever_somebody_gives_up(
     peak, ends = list[int](), Counter[str | None]()
     virtual(run, seed=seed)
     assert ends["finish"] >= sum(patience_s is None for *_, patience_s in crowd)
+
+
+async def test_who_waits_states_once_what_he_waits_for(scenario: MakeScenario, autojump_clock: MockClock) -> None:
+    """He looks again every second; a hundred candidates for two minutes would be twelve thousand events of one request."""
+    it = scenario(
+        {id: script(answer(id)) for id in "abc"},
+        SilentSkip(),
+        MaxWait(s=30.0),
+        providers={id: provider(id, scope=Concurrency(limit=1)) for id in "abc"},
+    )
+    permits = [await take(it, number) for number in range(3)]
+    reply = await it.serve()
+    for permit in permits:
+        permit.release(sent=True)
+    assert reply.ended_at == 30.0
+    assert [event.skip.candidate.provider for event in it.events(CandidateSkipped)] == ["a", "b", "c"]
+    told = refusal_of(reply)
+    assert told.message.count("no free concurrency slot") == 3

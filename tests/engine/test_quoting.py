@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from engine._events import AttemptEnded
 from engine._quoting import LEAST, OMITTED, unquoted
 from engine._refusals import error_body
 from engine._stream import error_event
-from engine.testing import failing, script
+from engine.testing import Exchange, failing, head, script, tool
 from policies import FailureKind
 from tests.engine.stage import MakeScenario, refusal_of
 
@@ -82,3 +83,16 @@ async def test_a_prompt_travels_neither_into_an_error_nor_into_the_account(
     events = [entry for entry in it.log if not hasattr(entry, "ask")]
     assert "launch code" not in str(events)
     assert b"launch code" not in error_body(told.type, told.message, "r")
+
+
+async def test_who_quotes_it_when_the_body_is_gone_is_not_quoted(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """A call was shown, so nobody goes on and nothing is kept that the text could be compared with."""
+    said = error_event("api_error", f"cannot go on with '{SECRET}'")
+    it = scenario({"a": script([head(), *tool('{"a": 1}')], [said])})
+    await it.serve(it.request(messages=[{"role": "user", "content": SECRET}]))
+    (ended,) = it.events(AttemptEnded)
+    assert ended.failure is not None
+    assert ended.failure.message == f"api_error: {OMITTED}"
+    assert SECRET[:LEAST] not in repr([e for e in it.log if not isinstance(e, Exchange)])

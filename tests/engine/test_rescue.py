@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import orjson
 import pytest
+import trio
 from trio.testing import MockClock
 
 from engine._events import AttemptEnded, AttemptStarted, Rescued
 from engine._rescue import GO_ON
-from engine._stream import PING, Kind, StreamEvent, error_event
+from engine._stream import PING, PROGRESS, Kind, StreamEvent, error_event
 from engine.observers.recent import Recent
-from engine.testing import HANG, Act, RecordingReply, answer, failing, head, script, tail, text, thinking, tool
-from policies import Deadline, FailureKind, IdleTimeout, MaxAttempts, MaxInFlight, Race, Rescue
+from engine.testing import (
+    HANG,
+    Act,
+    RecordingReply,
+    answer,
+    failing,
+    head,
+    provider,
+    script,
+    tail,
+    text,
+    thinking,
+    tool,
+)
+from policies import Concurrency, Deadline, FailureKind, Hedge, IdleTimeout, MaxAttempts, MaxInFlight, Race, Rescue
 from tests.e2e.grammar import Reading
-from tests.engine.stage import MakeScenario, finished, refusal_of, rest, unsound
+from tests.engine.stage import MakeScenario, finished, refusal_of, rest, take, unsound
 
 BREAKS: dict[str, list[Act]] = {
     "reset": [failing(FailureKind.RESET)],
@@ -141,24 +155,27 @@ async def test_an_answer_may_break_more_than_once(scenario: MakeScenario, autoju
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("bad", "ill"),
     [
-        script(asking=[failing(FailureKind.CLIENT, status=400)]),
-        script(asking=[failing(FailureKind.SERVER, status=500)]),
-        script([head(), *tail()]),
-        script([head(), *tail("refusal")]),
-        script([head(), *text("The quick", whole=False)]),
-        script([head(), *text("The quick fox jumps"), *tail()]),
+        (script(asking=[failing(FailureKind.CLIENT, status=400)]), False),
+        (script(asking=[failing(FailureKind.SERVER, status=500)]), True),
+        (script([head(), *tail()]), False),
+        (script([head(), *tail("refusal")]), False),
+        (script([head(), *text("The quick", whole=False)]), True),
+        (script([head(), *text("The quick fox jumps"), *tail()]), False),
     ],
     ids=["refused", "failed", "empty", "declined", "only repeats, and breaks", "repeats less"],
 )
-async def test_who_cannot_go_on_is_passed_over(scenario: MakeScenario, autojump_clock: MockClock, bad: object) -> None:
-    """Its refusal is not the client's mistake, and an empty end is no end of this answer."""
+async def test_who_cannot_go_on_is_passed_over(
+    scenario: MakeScenario, autojump_clock: MockClock, bad: object, ill: bool
+) -> None:
+    """Its refusal is not the client's mistake, and an empty end is no end of this answer, nor a mark of ill health."""
     shown = text("The quick fox jumps over ", whole=False)
     it = scenario({"a": script([head(), *shown]), "b": bad, "c": script(answer("it"))})  # type: ignore[dict-item]
     reading = read(await it.serve())
     assert (reading.text, reading.stop_reason) == ("The quick fox jumps over it", "end_turn")
     assert it.events(Rescued)[0].by.provider == "c"
+    assert [ended.counts for ended in it.events(AttemptEnded)] == [True, ill, False]
 
 
 async def test_who_only_says_it_again_shows_that_it_was_whole(
@@ -366,3 +383,70 @@ async def test_the_account_of_a_request_tells_of_it(scenario: MakeScenario, auto
     ]
     assert [row.get("part", 0) for row in told["attempts"]] == [0, 1]
     assert finished(it).totals.wasted == 0
+
+
+@pytest.mark.parametrize("idle", [answer("Reading."), [head(), *tail()]], ids=["said again", "silence"])
+@pytest.mark.parametrize("begun", [tool('{"a":', index=1, whole=False), [PROGRESS]], ids=["held here", "held before"])
+async def test_a_call_that_was_begun_is_not_lost_to_an_early_end(
+    scenario: MakeScenario, autojump_clock: MockClock, idle: list[StreamEvent], begun: list[StreamEvent]
+) -> None:
+    """The text looks whole, and the next says that it is; but a call was coming."""
+    it = scenario(
+        {
+            "a": script([head(), *text("Reading."), *begun]),
+            "b": script(idle),
+            "c": script([head(), *tool('{"a": 1}'), *tail("tool_use")]),
+        }
+    )
+    assert read(await it.serve()).tools == [("Read", {"a": 1})]
+
+
+async def test_who_broke_calls_for_one_other_and_not_for_those_that_were_busy_before(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """A failure before the commit found nobody free; what it called for is not made up for later, beside the budget."""
+    going_on = script(5.0, answer("one two"))
+    it = scenario(
+        {
+            "a": script(1.0, failing(FailureKind.SERVER)),
+            "b": script(0.5, [head(), *text("one ", whole=False)], 20.0, failing(FailureKind.RESET)),
+            "c": going_on,
+            "d": going_on,
+        },
+        Hedge(after_s=0.6, extra_load=0.01),
+        providers={id: provider(id, scope=Concurrency(limit=1)) for id in "cd"},
+    )
+    for _ in range(9):
+        it.books.budget.withdraw("coding", 0.0)  # one is left, for b
+
+    async def busy_for_a_while() -> None:
+        await trio.sleep(0.3)
+        permits = [await take(it, 2), await take(it, 3)]
+        await trio.sleep(9.7)
+        for permit in permits:
+            permit.release(sent=True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(busy_for_a_while)
+        reply = await it.serve()
+    assert it.asked == [(0.0, "a"), (0.6, "b"), (21.1, "c")]
+    assert read(reply).text == "one two"
+
+
+async def test_who_only_thinks_where_a_text_is_to_go_on_is_given_up(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """Thinking is not shown there: after a minute without anything new the next is asked, and the thinker has failed."""
+    thoughts = [act for _ in range(50) for act in (5.0, thinking("hm", whole=False)[1:])]
+    it = scenario(
+        {
+            "a": script([head(), *text("The quick ", whole=False)], 1.0, failing(FailureKind.RESET)),
+            "b": script([head(), *thinking("hm", whole=False)], *thoughts, HANG),
+            "c": script(1.0, answer("brown fox.")),
+        }
+    )
+    reply = await it.serve()
+    assert reply.said == "The quick brown fox."
+    assert reply.ended_at == 62.0
+    failed = [str(e.failure) for e in it.events(AttemptEnded) if e.candidate.provider == "b"]
+    assert failed == ["first content timeout: no content to show within 60 s"]

@@ -6,12 +6,15 @@ import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
+import trio
 from trio.testing import MockClock
 
 from engine._ports import Ask
 from engine._quota import Quota
 from engine._request import Request
+from engine._sharing import Sharing
 from engine._stream import StreamEvent
 from engine.testing import RecordingReply, Scenario, head, script, tail, text, tool
 from policies import Policy, Rescue
@@ -64,6 +67,7 @@ CALL = tool('{"a": 1}', index=1)
 DELTA = text("more", index=2, whole=False)[1:]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("acts", "policies", "stream", "there"),
     [
@@ -116,3 +120,27 @@ async def test_the_body_is_let_go(
     await it.router.serve(turn(), reply)
     assert reply.ending == "finish"
     assert reply.there == there
+
+
+@pytest.mark.long
+async def test_a_shared_turn_lets_go_of_every_body(autojump_clock: MockClock) -> None:
+    """Its own when nobody will be asked any more, that of one who joins at once."""
+    it = Scenario.of({"a": script()})
+    it.router.transports = lambda _: Forgetful([[head(), *text("a")], CALL, [*text("b", index=2), *tail()]])
+    server = attrs.evolve(it.config.server, duplicates="all")
+    config = attrs.evolve(it.config, server=server)
+    shared = Sharing(it.router, it.bus, lambda: config)
+    replies = [Watching(), Watching()]
+
+    async def client(number: int) -> None:
+        await shared.serve(attrs.evolve(it.request(marked=MARK), session="s"), replies[number])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shared.run)
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as clients:
+            clients.start_soon(client, 0)
+            clients.start_soon(client, 1)
+        nursery.cancel_scope.cancel()
+    assert [reply.ending for reply in replies] == ["finish", "finish"]
+    assert [reply.there[-1] for reply in replies] == [False, False]

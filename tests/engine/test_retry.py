@@ -30,7 +30,7 @@ from policies import (
     compose,
 )
 from tests.engine.said import accepted
-from tests.engine.stage import MakeScenario, hedge, refusal_of
+from tests.engine.stage import MakeScenario, hedge, refusal_of, take, window
 
 WELL = script(answer("well"))
 
@@ -215,3 +215,33 @@ def test_a_chain_of_candidates_that_are_all_out_is_planned_without_it() -> None:
         compose([SilentSkip(), *more], (a,), View(facts={a.name: Facts(block_wait_s=9.0)})) for more in ([Retry()], [])
     )
     assert with_it.steps == without.steps
+
+
+async def test_a_turn_that_comes_when_the_budget_is_spent_is_given_back(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """It was kept for a further try that is not made: the slot is free at once, and the request waits for the other."""
+    it = scenario(
+        {"a": no(FailureKind.SERVER), "b": script(answer("b"))},
+        Retry(),
+        providers={"a": provider("a", scope=Concurrency(limit=1)), "b": window("b", 60.0)},
+    )
+    (await take(it, 1)).release(sent=True)
+    held: list[tuple[float, int]] = []
+
+    async def elsewhere() -> None:
+        await trio.sleep(0.1)
+        permit = await take(it, 0)
+        await trio.sleep(0.9)  # the further try was due meanwhile, and is in the line
+        while it.books.retries.withdraw("coding", trio.current_time()):
+            pass
+        permit.release(sent=True)
+        await trio.sleep(1.0)
+        held.append((trio.current_time(), it.books.scopes.total_in_flight()))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(elsewhere)
+        reply = await it.serve()
+    assert held == [(2.0, 0)]
+    assert (reply.said, reply.ended_at) == ("b", 60.0)
+    assert it.asked == [(0.0, "a"), (60.0, "b")]

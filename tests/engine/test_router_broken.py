@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import attrs
 import pytest
 from trio.testing import MockClock
 
 from engine._events import AttemptEnded
 from engine._stream import Kind, StreamEvent, error_event
-from engine.testing import HANG, Act, Script, answer, failing, head, script, tail, text, thinking, tool
-from policies import FailureKind, IdleTimeout
+from engine.testing import HANG, Act, RecordingReply, Script, answer, failing, head, script, tail, text, thinking, tool
+from policies import Deadline, FailureKind, IdleTimeout, Phase, Plan, Policy, View
 from tests.engine.stage import MakeScenario, finished, refusal_of
 
 # Breaking after the commit.
@@ -171,3 +174,36 @@ async def test_an_empty_message_that_is_meant_wins(
     reply = await it.serve()
     assert reply.ending == "finish"
     assert it.asked == [(0.0, "a")]
+
+
+@attrs.frozen
+class Mistaken(Policy):
+    """Somebody's own, with a fault in it."""
+
+    phase: ClassVar[Phase] = Phase.ORDER
+
+    def apply(self, plan: Plan, view: View) -> Plan:
+        raise KeyError("the prompt, perhaps")
+
+
+async def test_a_policy_that_raises_costs_an_honest_answer_and_nothing_else(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """The request that was accepted is finished, no book keeps anything of it, and the text of the error is not told."""
+    it = scenario({"a": script(answer("a"))}, Mistaken(), bugs=1)
+    told = refusal_of(await it.serve(attrs.evolve(it.request(), session="s")))
+    assert (told.status, told.should_retry) == (500, False)
+    assert told.message == "a policy of chain 'coding' has raised KeyError; where is in the server's log"
+    assert (finished(it).outcome, finished(it).status, finished(it).attempts) == ("refused", 500, 0)
+    assert len(it.books.affinity) == 0
+    assert it.asked == []
+
+
+async def test_a_turn_given_up_while_its_end_is_being_taken_has_one_end(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """A slow client's last write outlasts the deadline; the message is whole, and nothing is added to it."""
+    it = scenario({"a": script(answer("whole"))}, Deadline(s=5.0))
+    reply = await it.serve(reply=RecordingReply(write_s=9.0))
+    assert [event.kind for event in reply.events].count(Kind.MESSAGE_STOP) == 1
+    assert (reply.ending, finished(it).outcome, finished(it).status) == ("finish", "answered", 200)

@@ -278,3 +278,25 @@ async def test_a_prompt_too_long_for_all_is_worded_so_that_the_client_compacts(
     told = refusal_of(await it.serve())
     assert (told.status, told.type) == (400, "invalid_request_error")
     assert told.message == "prompt is too long: 5000 tokens > 4500 maximum"
+
+
+@pytest.mark.parametrize("last", [kind for kind in FailureKind if kind is not FailureKind.DEADLINE])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_used_up_chain_is_answered_in_the_moment_in_which_that_is_known(
+    scenario: MakeScenario, autojump_clock: MockClock, last: FailureKind, stream: bool
+) -> None:
+    """The first fails after half a second, the last a second later; nobody can be back within max-wait: no time is added."""
+    it = scenario(
+        {
+            "a": script(asking=[0.5, failing(FailureKind.SERVER)]),
+            "b": script(asking=[1.0, failing(last)]),
+        },
+        SilentSkip(),
+        Sequence(),
+        MaxWait(s=0),
+    )
+    reply = await it.serve(it.request(stream=stream))
+    refusal = refusal_of(reply)
+    assert reply.ended_at == 1.5
+    assert refusal.status >= 400
+    assert refusal.retry_after_s is None or 1 <= refusal.retry_after_s <= 30

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine._events import EngineEvent, ScopeBlocked
+from engine._growing import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S
 from engine._ports import Busy
-from engine._scopes import FIRST_BLOCK_S, LAST_BLOCK_S, MAX_BLOCK_S, ScopeBook, Slot
+from engine._scopes import ScopeBook, Slot
 from policies import SLOT_WAIT_S, Concurrency, FailureKind, Scope, Unlimited, Window
 from tests.engine.said import A, B, abandoned, refused_key, told, won
 
@@ -238,3 +239,18 @@ def test_a_recorded_log_folds_to_the_same_blocks(log: list[tuple[float, int]]) -
         assert books[0].block_wait_s("a", 0, at)[0] >= before
     assert stated[0] == stated[1]
     assert books[0].block_wait_s("a", 0, at) == books[1].block_wait_s("a", 0, at)
+
+
+@pytest.mark.parametrize(("before", "after"), [("provider", "key"), ("key", "provider")])
+def test_a_slot_goes_back_where_it_was_taken_whatever_a_reload_has_changed(
+    before: Literal["key", "provider"], after: Literal["key", "provider"]
+) -> None:
+    """Else one row would have a slot less for ever, and the other one too many."""
+    scope: list[Scope] = [Concurrency(limit=2, per=before)]
+    made = ScopeBook(lambda provider: scope[0])
+    taken = made.take("a", 1, 0.0)
+    assert isinstance(taken, Slot)
+    scope[0] = Concurrency(limit=2, per=after)
+    made.give_back(taken, sent=True)
+    for scope[0] in (Concurrency(limit=2, per=before), Concurrency(limit=2, per=after)):
+        assert [made.free_slots("a", key) for key in (0, 1)] == [2, 2]

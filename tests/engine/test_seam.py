@@ -38,6 +38,10 @@ def joined(shown: str, *pieces: str) -> str:
         ("I will read the fi", "I will read the file.", "I will read the file."),
         ("Yes. I will read the fi", "I will read the file.", "Yes. I will read the file."),
         ("I will read the fi", "\n\nI will read the file.", "I will read the file."),
+        ("I will read ", "I will read the file.", "I will read the file."),
+        ("aa bb aa bb aa cc dd", "aa cc dd", "aa bb aa bb aa cc dd"),
+        ("I can see the end ", "I can see the end ", "I can see the end "),
+        ("I can see the end", "I can see the end\n", "I can see the end\n"),
         ("Done:\n\n", "\n\n- one", "Done:\n\n- one"),
         ("Done:\n\n", "\n- one", "Done:\n\n- one"),
         ("Done:\n", "\n\n- one", "Done:\n\n- one"),
@@ -164,3 +168,14 @@ def test_the_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it, nothing is taken for a repetition."""
     monkeypatch.setattr(module, "MAX_WORK", 0)
     assert joined("I will read the fi", "I will read the file") == "I will read the fiI will read the file"
+
+
+@pytest.mark.parametrize("shown", ["I will read ", "I will read the file which was named. \n"])
+def test_endless_white_space_is_not_kept(shown: str) -> None:
+    """At the beginning of a continuation, or behind a repetition: a host that sends nothing else fills no memory."""
+    seam = Seam(shown)
+    said = seam.feed("I will read the file which was named.") if "named" in shown else ""
+    said += "".join(seam.feed(" " * 1000) for _ in range(100))
+    assert not said
+    assert len(seam._lead) + len(seam._rest or "") <= module.MAX_BLANK
+    assert seam.feed("And then").strip() == "And then"

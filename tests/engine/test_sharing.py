@@ -12,10 +12,11 @@ import trio
 from trio.testing import MockClock
 
 from engine import _sharing
-from engine._events import AttemptStarted, InternalError, RequestFinished, RequestShared
+from engine._events import AttemptEnded, AttemptStarted, InternalError, RequestFinished, RequestShared
 from engine._names import Named
 from engine._request import Request
 from engine._sharing import Sharing, key_of
+from engine._stream import Kind, StreamEvent
 from engine.config import Config, Duplicates
 from engine.testing import HANG, RecordingReply, Scenario, answer, failing, head, script, tail, text
 from policies import FailureKind, Need, NoHedge
@@ -256,3 +257,17 @@ async def test_a_fault_of_ours_is_one_turns(scenario: MakeScenario, autojump_clo
         reply = await served(shared, it, asked(it))
     assert reply.said == "hello"
     assert [e.where for e in it.events(InternalError)] == ["shared turn"]
+
+
+async def test_what_no_json_answer_can_be_made_of_is_its_providers_fault(
+    scenario: MakeScenario, autojump_clock: MockClock
+) -> None:
+    """As for one alone: the reply looks into what is relayed unread, and the next candidate is asked, not the client told."""
+    data = b'{"type":"content_block_delta","index":0,"delta":7}'
+    nonsense = StreamEvent(Kind.DELTAS, b"event: content_block_delta\ndata: " + data + b"\n\n", content=True)
+    it = scenario({"a": script([head(), *text("half", whole=False)], 1.0, [nonsense]), "b": script(answer("whole"))})
+    turns = [attrs.evolve(it.request(stream=False), session="s") for _ in range(2)]
+    async with sharing(it, "whole") as shared:
+        first, second = await all_of(*(served(shared, it, turn) for turn in turns))
+    assert (first.said, second.said, first.ending) == ("whole", "whole", "finish")
+    assert [e.failure and e.failure.kind for e in it.events(AttemptEnded)] == [FailureKind.MALFORMED, None]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine._bill import NANO, Bill
-from engine._events import AttemptEnded, PlanMade
+from engine._events import AttemptEnded, HealthChecked, PlanMade
 from engine._spend import SpendBook
 from policies import Candidate, Plan, View
 from tests.engine import said
@@ -72,6 +72,13 @@ def test_every_attempt_that_cost_something_counts() -> None:
     unknown = book()
     told(unknown.fold, attrs.evolve(won(0), bill=Bill(nano_usd=None)), said.won(0))
     assert unknown.usd("a", NOON) == (0.0, 0.0, 0.0)
+
+
+def test_a_check_of_health_is_paid_for_too() -> None:
+    """It is no client's request, and it is on the provider's bill."""
+    it = book()
+    told(it.fold, HealthChecked(at=0, candidate=A, ok=True, elapsed_s=1.0, bill=Bill(nano_usd=NANO)))
+    assert it.usd("a", NOON)[0] == 1.0
 
 
 def test_before_the_first_plan_the_time_of_day_is_not_known() -> None:

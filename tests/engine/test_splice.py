@@ -134,10 +134,11 @@ class TestWinning:
         assert spliced(OPEN, [head(), *tool('{"a": 1}')])[0].committable
 
     def test_all_said_again_and_no_more_is_an_end(self) -> None:
-        """The answer was whole. An end without a word, or with some of the same words, proves nothing."""
+        """The answer was whole. Some of the same words prove nothing, nor does silence within a sentence."""
         assert spliced(OPEN, [head(), *text(ONE), *tail()])[0].committable
         assert not spliced(OPEN, [head(), *text(ONE)])[0].committable
-        assert not spliced(OPEN, [head(), *tail()])[0].committable
+        within = [head(), *text(ONE + "Then", whole=False)]
+        assert not spliced(within, [head(), *tail()])[0].committable
         assert not spliced(OPEN, [head(), *text(ONE[:30]), *tail()])[0].committable
 
 

@@ -161,7 +161,7 @@ def test_limits_and_lifts_are_changes_of_the_whole() -> None:
     """Of the request, not of a candidate."""
     told = stages([UnlimitedScope(for_=("b", "a")), MaxWait(s=5)], view())
     assert [(c.name, c.before, c.after) for c in told["unlimited-scope"].changes] == [("lifted", (), ("a", "b"))]
-    assert [(c.name, c.before, c.after) for c in told["max-wait"].changes] == [("max_wait_s", 60.0, 5)]
+    assert [(c.name, c.before, c.after) for c in told["max-wait"].changes] == [("max_wait_s", 120.0, 5)]
     assert [(c.name, c.after) for c in of(told["limits"], A).changes] == [("unlimited", True)]
 
 
@@ -213,7 +213,7 @@ def test_a_fold_that_nobody_notes_is_the_same_fold() -> None:
     assert noted == [UNCONFIGURED, "least-loaded", "sequence", LIMITS]
 
 
-@pytest.mark.parametrize("policy", [SilentSkip(), Hedge(), Requires()])
+@pytest.mark.parametrize("policy", [SilentSkip(), Hedge(after_s=4.0), Requires()])
 def test_words_are_optional(policy: Policy) -> None:
     """A policy has none unless it says so."""
     assert policy.say(A, Plan.of(ABC), view()) == ""

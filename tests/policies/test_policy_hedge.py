@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies import QUANTILES, Charge, Facts, Hedge, Latency, Need, Plan, PolicyError, Price, Skip
-from policies._hedge import prompt_usd
+from policies._facts import prompt_usd
 from tests.policies.builders import A, B, C, measured, planned, view
 from tests.strategies import facts
 
@@ -219,6 +219,16 @@ class TestMoney:
             "second_usd says nothing without paid = true: nobody who costs money is hedged to"
         ]
         assert list(Hedge(second_usd=0.01, paid=True).warnings()) == []
+
+    def test_what_is_not_read_beside_a_fixed_delay_is_remarked_on(self) -> None:
+        """A chain with both has a delay that somebody did not mean."""
+        assert list(Hedge(after_s=4.0, after="p99").warnings()) == [
+            "after_s is taken as written: after beside it says nothing"
+        ]
+        assert list(Hedge(after_s=4.0, at_least="2x-median", cold_s=1.0).warnings()) == [
+            "after_s is taken as written: at_least, cold_s beside it say nothing"
+        ]
+        assert list(Hedge(after_s=4.0).warnings()) == []
 
 
 class TestWarm:

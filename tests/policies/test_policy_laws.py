@@ -197,7 +197,7 @@ def test_a_last_resort_is_one_and_only_where_everybody_is_out_for_too_long(situa
         assert all(view.of(step.candidate).breaker_wait_s > plan.limits.max_wait_s for step in plan.steps)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(situations(), st.data())
 def test_file_order_matters_only_among_order_policies(situation: Situation, data: st.DataObject) -> None:
     """Any shuffle that leaves the order policies among themselves as they are gives the same plan, skips and all."""

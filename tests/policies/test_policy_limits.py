@@ -24,6 +24,7 @@ from policies import (
     Policy,
     PolicyError,
     Race,
+    Retry,
     Sequence,
     SilentSkip,
     effective,
@@ -177,3 +178,9 @@ def test_the_effective_order_is_by_phase_with_order_policies_reversed() -> None:
         "deadline",
         "commit-at",
     ]
+
+
+def test_a_first_wait_beyond_the_cap_is_remarked_on() -> None:
+    """It is cut to the cap, which is hardly what was meant."""
+    assert list(Retry(base_s=60.0).warnings()) == ["base_s = 60 is more than cap_s = 30: no wait is longer than cap_s"]
+    assert list(Retry(base_s=60.0, cap_s=60.0).warnings()) == []

@@ -87,8 +87,9 @@ def test_where_all_are_out_for_longer_the_soonest_to_recover_is_asked_now(polici
 def test_who_is_blocked_as_well_is_no_last_resort() -> None:
     """A provider's wish stands; another that is merely out is asked in its place, though it recovers later."""
     blocked = Facts(block_wait_s=70.0, block_reason="429")
-    plan = planned(SilentSkip(), facts={A: blocked, B: out(80.0, block_wait_s=75.0), C: out(90.0)})
+    policies = (SilentSkip(), MaxWait(s=60))
+    plan = planned(*policies, facts={A: blocked, B: out(80.0, block_wait_s=75.0), C: out(90.0)})
     assert asked(plan) == "c"
     assert plan.steps[0].last_resort
     assert list(said(plan)) == ["a", "b"]
-    assert asked(planned(SilentSkip(), facts={A: blocked, B: blocked, C: out(90.0, block_wait_s=75.0)})) == ""
+    assert asked(planned(*policies, facts={A: blocked, B: blocked, C: out(90.0, block_wait_s=75.0)})) == ""

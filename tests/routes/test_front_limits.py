@@ -193,6 +193,7 @@ class TestLog:
             assert leak not in logged
 
 
+@pytest.mark.long
 async def test_a_body_is_forgotten_when_its_turn_is_over(autojump_clock: trio.testing.MockClock) -> None:
     """Nothing keeps past requests: neither the books nor the records of the last ones."""
 

@@ -147,13 +147,19 @@ class TestHead:
             ({"input_tokens": None, "output_tokens": 2}, 11),
             ({"input_tokens": 5, "output_tokens": 0}, 5),
             ({"input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 9}, 0),
+            ({"input_tokens": -5, "output_tokens": 0, "cache_read_input_tokens": -9}, 11),
+            ({"input_tokens": "12", "output_tokens": 0}, 11),
+            ({"input_tokens": 1e308, "output_tokens": True}, 11),
         ],
     )
     def test_an_input_count_of_nothing_is_estimated(self, usage: Any, shown: int) -> None:
         """Zero is what hosts say that do not count; zero beside a cache hit is a count."""
         decoder = AnthropicDecoder(estimate=11)
         (event,) = decoder.feed(frame({**START, "message": {**START["message"], "usage": usage}}))
-        assert event.payload["message"]["usage"]["input_tokens"] == shown
+        told = event.payload["message"]["usage"]
+        assert told["input_tokens"] == shown
+        assert {type(count) for count in told.values()} == {int}
+        assert min(told.values()) >= 0
 
     @pytest.mark.parametrize("first", [start(0), delta(0, "hi"), END])
     def test_it_is_made_up_where_it_is_missing(self, first: dict[str, Any]) -> None:
@@ -332,9 +338,18 @@ class TestEnd:
         """It is shown before it, where clients expect it."""
         assert read_all(START, start(0), delta(0, "a"), stop(0), END, start(1), delta(1, "b"), STOP).text == "ab"
 
-    @pytest.mark.parametrize("usage", [None, {}, {"output_tokens": None}, {"input_tokens": 4}])
+    @pytest.mark.parametrize(
+        "usage",
+        [
+            None,
+            {},
+            {"output_tokens": None},
+            {"input_tokens": 4},
+            *({"output_tokens": n} for n in (-3, "7", 1e9, 2**60)),
+        ],
+    )
     def test_usage_is_always_there(self, usage: Any) -> None:
-        """The Python SDK fails without it."""
+        """The Python SDK fails without it; and it is a count, since clients add it up."""
         found = read_all(START, start(0), delta(0, "a"), stop(0), {**END, "usage": usage}, STOP)
         assert found.usage["output_tokens"] == 0
 

@@ -14,7 +14,7 @@ from policies import Candidate, FailureKind
 from tests.transports.asks import ask, body
 from tests.transports.chat.streams import body as chunks
 from tests.transports.chat.streams import chunk, read_events, usage
-from tests.transports.test_exchange import GOOD, Host, host
+from tests.transports.exchanges import GOOD, Host, host
 from transports import DIALECTS, load_catalogue
 from transports._classify import classify, classify_in_stream
 from transports._wire import WireHTTP

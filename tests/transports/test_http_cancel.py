@@ -180,6 +180,7 @@ async def bombard(rounds: int) -> None:
         await server.until_open(transport.statistics().idle)
 
 
+@pytest.mark.long
 async def test_two_thousand_random_cancels_leave_nothing() -> None:
     """No slot taken for ever, no socket open but the idle ones, and the next request is fine."""
     await bombard(2_000)

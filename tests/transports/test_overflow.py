@@ -12,7 +12,7 @@ from engine.config import Model
 from policies import Capabilities, FailureKind
 from tests.transports.anthropic_frames import END, START, STOP, delta, start, stop, stream
 from tests.transports.asks import ask, body
-from tests.transports.test_exchange import JSON, MESSAGE, exchanged, failure, host
+from tests.transports.exchanges import JSON, MESSAGE, exchanged, failure, host
 from transports._outgoing import anthropic
 from transports._wire import WireHTTP
 from transports.chat import openai_chat

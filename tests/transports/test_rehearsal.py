@@ -141,3 +141,19 @@ def test_a_script_has_defaults() -> None:
     """A name without a script plays none."""
     assert Script.of("echo") == Script()
     assert Script.of("echo?after_s=1.5&words=7&retry_after=0") == Script(after_s=1.5, words=7, retry_after=0.0)
+
+
+async def test_a_fault_may_pass(autojump_clock: MockClock) -> None:
+    """With `times` the first requests meet it, each candidate by its own count, and later ones do not."""
+    rehearsal = Rehearsal()
+
+    async def outcome(model: str) -> str:
+        try:
+            async with rehearsal.open(ask(body(), model=model, wire="rehearsal")):
+                return "answered"
+        except AttemptError as error:
+            return error.failure.kind.value
+
+    passing, lasting = "echo?fault=reset&times=2", "echo?fault=reset"
+    assert [await outcome(passing) for _ in range(4)] == ["reset", "reset", "answered", "answered"]
+    assert [await outcome(lasting) for _ in range(3)] == ["reset"] * 3

@@ -11,7 +11,7 @@ from policies import Candidate
 from tests.transports.asks import ask, body
 from tests.transports.chat.streams import body as chunks
 from tests.transports.chat.streams import chunk, raw_of, read_events
-from tests.transports.test_exchange import GOOD, host
+from tests.transports.exchanges import GOOD, host
 from transports import DIALECTS, load_catalogue
 from transports._wire import WireHTTP
 

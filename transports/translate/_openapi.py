@@ -1,8 +1,7 @@
 """A tool's schema in the words of OpenAPI, as Gemini takes it: nothing by reference, one type, enums of strings.
 
-Written out one reference at a time, a schema of ten definitions that speak of each other becomes millions of schemas, and
-a list of eighteen keywords cut off drops what the model had to know. So references are written out only as long as the
-whole stays within bounds, and what OpenAPI has no keyword for goes into the description, where the model still reads it.
+Cutting a schema down to the eighteen keywords that are taken drops what the model had to know. So references are written out
+(`_flat`), and what OpenAPI has no keyword for goes into the description, where the model still reads it.
 
 An enum of numbers is such a thing: OpenAPI has enums of strings alone, and a number that is asked for as a string comes
 back as a string, which the tool then refuses. It stays a number, and its values are told.
@@ -13,16 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-import orjson
-
 from engine import JSON
-from transports.translate._subschemas import MAX_DEPTH, referred
+from transports.translate._flat import Flattening, items_in, list_of, words_of
+from transports.translate._subschemas import MAX_DEPTH
 
-#: References are written out until a schema has so many parts.
-MAX_PARTS = 400
-#: What a lost constraint may take of a description, in characters.
-_MAX_WORDS = 300
 _TYPES = frozenset(["string", "number", "integer", "boolean", "object", "array"])
 #: The keywords that stay as they are, by what they must hold.
 _KEPT: Mapping[str, type | tuple[type, ...]] = {
@@ -55,50 +48,22 @@ def openapi(schema: JSON) -> JSON | None:
     return {**out, "type": "object"} if out.get("properties") else None
 
 
-@attrs.define
-class _Writer:
-    """The writing of one tool's schema. `parts` counts the schemas that have been written."""
-
-    root: JSON
-    parts: int = 0
-
+class _Writer(Flattening):
     def written(self, schema: Any, seen: tuple[str, ...], depth: int) -> JSON:
         if not isinstance(schema, dict) or depth > MAX_DEPTH:
             return {}
         self.parts += 1
-        one, seen = self._flat(schema, seen, depth)
+        one, seen = self.flat(schema, seen, depth)
         out = {k: v for k, v in one.items() if k in _KEPT and _holds(v, _KEPT[k])}
         branches = one.get("anyOf") or one.get("oneOf")
         if isinstance(branches, list):
             out["anyOf"] = [self.written(branch, seen, depth + 1) for branch in branches]
         if isinstance(one.get("properties"), dict):
             out["properties"] = {k: self.written(v, seen, depth + 1) for k, v in one["properties"].items()}
-        items = one.get("prefixItems", one.get("items"))
-        if isinstance(items, list):  # a tuple: its kinds of items are alternatives
-            items = {"anyOf": items} if len(items) > 1 else (items or [{}])[0]
+        items = items_in(one)
         if items is not None:
             out["items"] = self.written(items, seen, depth + 1)
         return _finished(out, one)
-
-    def _flat(self, one: JSON, seen: tuple[str, ...], depth: int) -> tuple[JSON, tuple[str, ...]]:
-        """One schema with what it refers to, and with the parts of its `allOf`, as one. `seen` are the references in it."""
-        reference = one.get("$ref")
-        if reference is not None:
-            rest = {k: v for k, v in one.items() if k != "$ref"}
-            found = referred(self.root, reference)
-            if found is None:
-                return rest, seen
-            if reference in seen or self.parts > MAX_PARTS or depth > MAX_DEPTH:
-                return {"type": "object", "description": f"a {reference.rpartition('/')[2]}", **rest}, seen
-            return self._flat({**found, **rest}, (*seen, reference), depth + 1)
-        parts = one.get("allOf")
-        if isinstance(parts, list) and depth <= MAX_DEPTH:
-            one = {k: v for k, v in one.items() if k != "allOf"}
-            for part in parts:
-                if isinstance(part, dict):
-                    flat, seen = self._flat(part, seen, depth + 1)
-                    one = merged(one, flat)
-        return one, seen
 
 
 def _finished(out: JSON, one: JSON) -> JSON:
@@ -115,20 +80,22 @@ def _finished(out: JSON, one: JSON) -> JSON:
     if kind == "array":
         out.setdefault("items", {})
     names = out.get("properties")
-    required = [n for n in _list(one.get("required")) if isinstance(n, str) and isinstance(names, dict) and n in names]
+    required = [
+        n for n in list_of(one.get("required")) if isinstance(n, str) and isinstance(names, dict) and n in names
+    ]
     if required:
         out["required"] = list(dict.fromkeys(required))
     if isinstance(names, dict) and not names:
         del out["properties"]
     if told:
-        words = "; ".join(f"{k}: {_words(v)}" for k, v in told.items())
+        words = "; ".join(f"{k}: {words_of(v)}" for k, v in told.items())
         out["description"] = " ".join(filter(None, (out.get("description"), f"({words})")))
     return out
 
 
 def _values(out: JSON, one: JSON, told: JSON) -> None:
     """`enum` and `const`: kept where they are strings, which is all that an enum of OpenAPI's can be."""
-    values = _list(one.get("enum")) or ([one["const"]] if "const" in one else [])
+    values = list_of(one.get("enum")) or ([one["const"]] if "const" in one else [])
     if not values:
         return
     some = [value for value in values if value is not None]
@@ -194,28 +161,6 @@ def _branches(out: JSON) -> None:
         out |= {**whole, "anyOf": [{**own, **branch} if a else branch for a, branch in zip(alike, some, strict=True)]}
 
 
-def merged(one: JSON, other: JSON) -> JSON:
-    """Two schemas that both hold, as one; where they differ, the first."""
-    out = {**other, **one}
-    if isinstance(one.get("properties"), dict) and isinstance(other.get("properties"), dict):
-        out["properties"] = {**other["properties"], **one["properties"]}
-    required = [name for schema in (other, one) for name in _list(schema.get("required")) if isinstance(name, str)]
-    if required:
-        out["required"] = list(dict.fromkeys(required))
-    return out
-
-
 def _holds(value: Any, kind: type | tuple[type, ...]) -> bool:
     """Whether a keyword holds what it must. True is a number to Python, and to nobody else."""
     return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _words(value: Any) -> str:
-    try:
-        return orjson.dumps(value).decode()[:_MAX_WORDS]
-    except orjson.JSONEncodeError:  # nested deeper than is written
-        return "…"

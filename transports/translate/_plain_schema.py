@@ -11,15 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-import orjson
-
 from engine import JSON
-from transports.translate._openapi import MAX_PARTS, merged
-from transports.translate._subschemas import MAX_DEPTH, referred
+from transports.translate._flat import Flattening, items_in, list_of, words_of
+from transports.translate._subschemas import MAX_DEPTH
 
-#: What a lost constraint may take of a description, in characters.
-_MAX_WORDS = 300
 _TYPES = frozenset(["string", "number", "integer", "boolean", "object", "array", "null"])
 #: Constraints that are told in words.
 _TOLD = (
@@ -35,59 +30,31 @@ def plain_schema(schema: JSON) -> JSON:
     return {**out, "type": "object", "properties": out.get("properties", {})}
 
 
-@attrs.define
-class _Writer:
-    """The writing of one tool's schema. `parts` counts the schemas that have been written."""
-
-    root: JSON
-    parts: int = 0
-
+class _Writer(Flattening):
     def written(self, schema: Any, seen: tuple[str, ...], depth: int) -> JSON:
         if not isinstance(schema, dict) or depth > MAX_DEPTH:
             return {}
         self.parts += 1
-        one, seen = self._flat(schema, seen, depth)
+        one, seen = self.flat(schema, seen, depth)
         out: JSON = {}
         if kinds := _kinds(one):
             out["type"] = kinds[0] if len(kinds) == 1 else kinds
-        if values := _list(one.get("enum")) or ([one["const"]] if "const" in one else []):
+        if values := list_of(one.get("enum")) or ([one["const"]] if "const" in one else []):
             out["enum"] = values
-        if branches := _list(one.get("anyOf")) or _list(one.get("oneOf")):
+        if branches := list_of(one.get("anyOf")) or list_of(one.get("oneOf")):
             out["anyOf"] = [self.written(branch, seen, depth + 1) for branch in branches]
         properties = one.get("properties")
         if isinstance(properties, dict):
             out["properties"] = {name: self.written(inner, seen, depth + 1) for name, inner in properties.items()}
-            required = [name for name in _list(one.get("required")) if isinstance(name, str) and name in properties]
+            required = [name for name in list_of(one.get("required")) if isinstance(name, str) and name in properties]
             if required:
                 out["required"] = list(dict.fromkeys(required))
-        items = one.get("prefixItems", one.get("items"))
-        if isinstance(items, list):  # a tuple: its kinds of items are alternatives
-            items = {"anyOf": items} if len(items) > 1 else (items or [{}])[0]
+        items = items_in(one)
         if isinstance(items, dict):
             out["items"] = self.written(items, seen, depth + 1)
         if description := _described(one):
             out["description"] = description
         return out
-
-    def _flat(self, one: JSON, seen: tuple[str, ...], depth: int) -> tuple[JSON, tuple[str, ...]]:
-        """One schema with what it refers to, and with the parts of its `allOf`, as one. `seen` are the references in it."""
-        reference = one.get("$ref")
-        if reference is not None:
-            rest = {name: value for name, value in one.items() if name != "$ref"}
-            found = referred(self.root, reference)
-            if found is None:
-                return rest, seen
-            if reference in seen or self.parts > MAX_PARTS or depth > MAX_DEPTH:
-                return {"type": "object", "description": f"a {reference.rpartition('/')[2]}", **rest}, seen
-            return self._flat({**found, **rest}, (*seen, reference), depth + 1)
-        parts = _list(one.get("allOf"))
-        if parts and depth <= MAX_DEPTH:
-            one = {name: value for name, value in one.items() if name != "allOf"}
-            for part in parts:
-                if isinstance(part, dict):
-                    flat, seen = self._flat(part, seen, depth + 1)
-                    one = merged(one, flat)
-        return one, seen
 
 
 def _kinds(one: JSON) -> list[str]:
@@ -106,16 +73,5 @@ def _described(one: Mapping[str, Any]) -> str:
         for name in _TOLD
         if name in one and not isinstance(one[name], bool) and one[name] not in ({}, [])
     }
-    words = "; ".join(f"{name}: {_words(value)}" for name, value in told.items())
+    words = "; ".join(f"{name}: {words_of(value)}" for name, value in told.items())
     return " ".join(filter(None, (said if isinstance(said, str) else "", f"({words})" if words else "")))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _words(value: Any) -> str:
-    try:
-        return orjson.dumps(value).decode()[:_MAX_WORDS]
-    except orjson.JSONEncodeError:  # nested deeper than is written
-        return "…"

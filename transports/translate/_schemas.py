@@ -15,7 +15,8 @@ from types import MappingProxyType
 from engine import JSON
 from engine.config import SchemaProfile
 from transports.translate._aliases import renamed
-from transports.translate._openapi import merged, openapi
+from transports.translate._flat import merged
+from transports.translate._openapi import openapi
 from transports.translate._plain_schema import plain_schema
 from transports.translate._subschemas import LISTS, MAPS, SINGLE, referred, walked
 

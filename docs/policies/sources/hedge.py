@@ -10,7 +10,8 @@ PAGE = Page(
 
     A hedge costs a second request, so it is charged to a budget: each request deposits `extra_load` of one, each hedge takes
     one out. In an outage, when everybody is slow, the budget runs dry and the hedging stops instead of doubling the load. A
-    candidate that costs money is not hedged to, unless `paid` says so.
+    candidate that costs money is not hedged to, unless `paid` says so. How the delay is learned, why a hedge is denied, and
+    what it does to the slowest answers: [hedging](../hedging.md).
     """,
     use="""
     For chains of free or flat-rate providers of which any may be slow now and then: a hedge cuts off the long tail for a
@@ -33,9 +34,7 @@ PAGE = Page(
         "second_usd": Field(
             "US dollars, above 0", "what a second of waiting is worth: a dear prompt is hedged the later"
         ),
-        "warm": Field(
-            "`hedge`, `wait`", "`wait`: who has some of the conversation cached is waited for until it fails"
-        ),
+        "warm": Field("`hedge`, `wait`", "`wait`: who has half of the prompt cached is waited for until it fails"),
     },
     toml="""
 [chains.coding]
@@ -63,7 +62,7 @@ policies = [
     events={
         "AttemptStarted": "`hedge = true`: the next has started beside the running one, on the budget",
         "AttemptEnded": "`lost`: cancelled in the moment in which another was chosen",
-        "HedgeDenied": "a hedge was due, and the budget had none left",
+        "HedgeDenied": "a hedge was due and not sent: no budget, no room, push-back, money, a warm cache",
     },
     see=("sequence", "race", "max-in-flight"),
 )

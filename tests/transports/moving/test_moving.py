@@ -62,6 +62,7 @@ def continued(draw: st.DrawFn) -> Journey:
     return journey
 
 
+@pytest.mark.long
 @LAW
 @given(tours())
 def test_a_conversation_goes_round_all_wires(journey: Journey) -> None:
@@ -77,6 +78,7 @@ def test_a_conversation_goes_back_and_forth(journey: Journey) -> None:
     journey.back_to(journey.hosts[0])
 
 
+@pytest.mark.long
 @settings(LAW, max_examples=30)
 @given(relatives())
 def test_a_conversation_goes_between_hosts_of_one_wire(journey: Journey) -> None:

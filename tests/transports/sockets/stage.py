@@ -148,3 +148,19 @@ def text_of(events: list[StreamEvent]) -> str:
 def kinds(events: list[StreamEvent]) -> list[str]:
     """The kinds of its events, without those that nobody is shown."""
     return [event.kind.value for event in events if event.kind.value != "progress"]
+
+
+FIRST = (user("hi"),)
+SECOND = (*FIRST, assistant(use()), user(result()))
+
+
+def news(asked: dict[str, Any]) -> tuple[str | None, list[str]]:
+    """From whose answer a request goes on, and the kinds of the items that it brings."""
+    kinds = [item.get("role") or item["type"] for item in asked["input"]]
+    return asked.get("previous_response_id"), kinds
+
+
+async def loop(stage: Stage) -> None:
+    """A first turn that calls a tool, and a second with its result."""
+    await stage.turn(*FIRST, tools=TOOLS)
+    await stage.turn(*SECOND, tools=TOOLS)

@@ -215,6 +215,7 @@ def test_a_page_too_long_says_so() -> None:
     assert page_text("<b>kept</b>", "text/plain", "", 100) == ("", "<b>kept</b>")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "piece", ["<div>", "<a><b>", "<ul><li>", "<table>", "<p><i>", "<", "<!--", "<a href='", "&amp;"]
 )
