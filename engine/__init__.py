@@ -72,6 +72,7 @@ from engine._request import need_of as need_of
 from engine._request import parse as parse
 from engine._router import Router as Router
 from engine._sharing import Sharing as Sharing
+from engine._stream import CALLING as CALLING
 from engine._stream import JSON as JSON
 from engine._stream import LEAST_SIZE as LEAST_SIZE
 from engine._stream import MESSAGE_STOP as MESSAGE_STOP

@@ -19,7 +19,7 @@ from typing import cast
 import attrs
 import orjson
 
-from engine import JSON, PROGRESS, Ask, Kind, MalformedEvent, StreamEvent, block_stop, event
+from engine import CALLING, JSON, PROGRESS, Ask, Kind, MalformedEvent, StreamEvent, block_stop, event
 from transports._deferred import offered
 from transports._dialect import Decoder, FrameDecoder, message_id
 from transports._passing import Passing
@@ -178,7 +178,7 @@ class TextCalls(Passing):
         if self._size >= self._look_at:
             self._look()
         if self._marked:
-            self._progress()
+            self._progress(CALLING)
 
     def _look(self) -> None:
         """Whether what is held may still be a call; if not, whether it may from its last mark on."""
@@ -243,9 +243,9 @@ class TextCalls(Passing):
         raw = b"event: content_block_delta\ndata: %s\n\n" % orjson.dumps(payload)
         self._out.append(StreamEvent(Kind.DELTAS, raw, content=True))
 
-    def _progress(self) -> None:
-        if not self._out or self._out[-1] is not PROGRESS:
-            self._out.append(PROGRESS)
+    def _progress(self, told: StreamEvent = PROGRESS) -> None:
+        if not self._out or self._out[-1] is not told:
+            self._out.append(told)
 
     def _release(self) -> None:
         """Everything that is held, as the text that it is."""

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from engine._events import AttemptEnded, AttemptStarted, Rescued
 from engine._rescue import GO_ON
-from engine._stream import PING, PROGRESS, Kind, StreamEvent, error_event
+from engine._stream import CALLING, PING, Kind, StreamEvent, error_event
 from engine.observers.recent import Recent
 from engine.testing import (
     HANG,
@@ -386,7 +386,7 @@ async def test_the_account_of_a_request_tells_of_it(scenario: MakeScenario, auto
 
 
 @pytest.mark.parametrize("idle", [answer("Reading."), [head(), *tail()]], ids=["said again", "silence"])
-@pytest.mark.parametrize("begun", [tool('{"a":', index=1, whole=False), [PROGRESS]], ids=["held here", "held before"])
+@pytest.mark.parametrize("begun", [tool('{"a":', index=1, whole=False), [CALLING]], ids=["held here", "held before"])
 async def test_a_call_that_was_begun_is_not_lost_to_an_early_end(
     scenario: MakeScenario, autojump_clock: MockClock, idle: list[StreamEvent], begun: list[StreamEvent]
 ) -> None:

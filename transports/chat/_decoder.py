@@ -222,7 +222,7 @@ class ChatDecoder:
         if self._calls.size > MAX_WAITING_BYTES:
             raise StreamError(f"tool calls of more than {MAX_WAITING_BYTES >> 20} MiB")
         self._writer.end_text()  # the calls come next, and a finished text is worth more to the client than an open one
-        self._writer.progress()
+        self._writer.progress(calling=True)
 
     # The head and the ends.
 

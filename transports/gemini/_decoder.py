@@ -173,7 +173,7 @@ class GeminiDecoder:
         if isinstance(call, dict):
             self._calls.take(call, self._signatures.call(signature))
             self._writer.end_text()  # a finished text is worth more to the client than an open one
-            self._writer.progress()
+            self._writer.progress(calling=True)
         elif isinstance(text := part.get("text"), str):
             self._text(text, signature, thought=part.get("thought") is True)
         elif isinstance(data := part.get("inlineData"), dict):

@@ -144,7 +144,7 @@ class OllamaDecoder:
             for call in calls if isinstance(calls, list) else [calls]:
                 self._call(call)
             self._writer.end_text()  # the calls come next, and a finished text is worth more to the client
-            self._writer.progress()
+            self._writer.progress(calling=True)
 
     def _call(self, call: Any) -> None:
         function = call.get("function") if isinstance(call, dict) else None

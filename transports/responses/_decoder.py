@@ -169,7 +169,7 @@ class ResponsesDecoder:
                 break
             self._close(item)
         if not shown:
-            self._writer.progress()
+            self._writer.progress(calling=isinstance(item, Call))
 
     def _show(self, item: Item) -> bool:
         """Give out what waits in an item; whether there was anything."""

@@ -13,7 +13,7 @@ from typing import Literal
 import attrs
 import orjson
 
-from engine import JSON, MESSAGE_STOP, PROGRESS, Kind, StreamEvent, block_stop, event
+from engine import CALLING, JSON, MESSAGE_STOP, PROGRESS, Kind, StreamEvent, block_stop, event
 
 Said = Literal["text", "thinking"]
 
@@ -69,10 +69,11 @@ class Writer:
             self._blank[kind].clear()
         self._pieces.append(text)
 
-    def progress(self) -> None:
-        """Something came that is not shown yet."""
-        if not self._out or self._out[-1] is not PROGRESS:
-            self._out.append(PROGRESS)
+    def progress(self, *, calling: bool = False) -> None:
+        """Something came that is not shown yet: of a tool call, or anything else."""
+        told = CALLING if calling else PROGRESS
+        if not self._out or self._out[-1] is not told:
+            self._out.append(told)
 
     def start(self) -> None:
         if not self.started:
