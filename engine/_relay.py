@@ -168,7 +168,7 @@ class Relay:
 
     def _progress(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self._filling = True
-        self._calling |= item.content
+        self._calling |= bool(item.payload)
 
     def _error(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self.error = item.payload.get("error") or {}

@@ -49,8 +49,8 @@ class StreamEvent:
     """One event, or one run of deltas.
 
     `raw` is what goes to a streaming client. `payload` is the parsed data of everything but DELTAS. `content` says that
-    DELTAS hold non-empty text or thinking, that a BLOCK_START brings its content with it, or that PROGRESS is made with a
-    call. `estimated` says that the token counts in it are ours, for want of the provider's.
+    DELTAS hold non-empty text or thinking, or that a BLOCK_START brings its content with it. `estimated` says that the
+    token counts in it are ours, for want of the provider's.
     """
 
     kind: Kind
@@ -107,7 +107,7 @@ _KINDS = {kind.value: kind for kind in Kind if kind is not Kind.PROGRESS}
 PING = event({"type": "ping"})
 PROGRESS = StreamEvent(Kind.PROGRESS, b"")
 #: What is held back is a tool call.
-CALLING = StreamEvent(Kind.PROGRESS, b"", content=True)
+CALLING = StreamEvent(Kind.PROGRESS, b"", {"calling": True})
 MESSAGE_STOP = event({"type": "message_stop"})
 
 
