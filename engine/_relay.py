@@ -53,6 +53,7 @@ class Relay:
         self._tool_bytes = 0
         self._broken_tool = False
         self._filling = False
+        self._gathering = False  # what a dialect holds back may be a call
         self._made_bytes = 0  # of text, thinking and arguments that have come, shown or held
 
     @property
@@ -95,7 +96,7 @@ class Relay:
     @property
     def calling(self) -> bool:
         """Whether a call was begun, here or behind a dialect that holds it back itself, as far as can be told."""
-        return self._filling or self._broken_tool or bool(self._tool)
+        return self._gathering or self._broken_tool or bool(self._tool)
 
     def feed(self, events: Iterable[StreamEvent]) -> list[StreamEvent]:
         """What may be shown after these events. Once `error` or `malformed` is set, nothing."""
@@ -167,6 +168,7 @@ class Relay:
 
     def _progress(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self._filling = True
+        self._gathering |= item.payload.get("held", True)
 
     def _error(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self.error = item.payload.get("error") or {}

@@ -106,6 +106,8 @@ _KINDS = {kind.value: kind for kind in Kind if kind is not Kind.PROGRESS}
 
 PING = event({"type": "ping"})
 PROGRESS = StreamEvent(Kind.PROGRESS, b"")
+#: The same of a provider that is known to hold back nothing: it begins, or ends what was shown.
+WORKING = StreamEvent(Kind.PROGRESS, b"", {"held": False})
 MESSAGE_STOP = event({"type": "message_stop"})
 
 

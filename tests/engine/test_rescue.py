@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from engine._events import AttemptEnded, AttemptStarted, Rescued
 from engine._rescue import GO_ON
-from engine._stream import PING, PROGRESS, Kind, StreamEvent, error_event
+from engine._stream import PING, PROGRESS, WORKING, Kind, StreamEvent, error_event
 from engine.observers.recent import Recent
 from engine.testing import (
     HANG,
@@ -193,7 +193,8 @@ async def test_an_empty_end_is_believed_where_a_text_may_stop(
     scenario: MakeScenario, autojump_clock: MockClock, whole: bool
 ) -> None:
     """Nothing was left to say: the end that was missing is stated, and counts against nobody who states it."""
-    it = scenario({"a": script([head(), *text("The quick fox.", whole=whole)]), "b": script([head(), *tail()])})
+    first = [WORKING, head(), *text("The quick fox.", whole=whole), WORKING]
+    it = scenario({"a": script(first), "b": script([head(), *tail()])})
     reply = await it.serve()
     reading = read(reply)
     assert (reading.text, reading.stop_reason, reply.ending) == ("The quick fox.", "end_turn", "finish")

@@ -140,7 +140,7 @@ class ResponsesDecoder:
             response = payload.get("response")
             if isinstance(response, dict):
                 self._name(response)
-            self._writer.progress()
+            self._writer.progress(held=False)
 
     def _is_repeated(self, payload: JSON) -> bool:
         """Whether this is the last event once more. Only numbers that count tell it from a word that is said twice."""
@@ -169,7 +169,7 @@ class ResponsesDecoder:
                 break
             self._close(item)
         if not shown:
-            self._writer.progress()
+            self._writer.progress(held=any(self._items.of(Call)))
 
     def _show(self, item: Item) -> bool:
         """Give out what waits in an item; whether there was anything."""

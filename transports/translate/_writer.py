@@ -13,7 +13,7 @@ from typing import Literal
 import attrs
 import orjson
 
-from engine import JSON, MESSAGE_STOP, PROGRESS, Kind, StreamEvent, block_stop, event
+from engine import JSON, MESSAGE_STOP, PROGRESS, WORKING, Kind, StreamEvent, block_stop, event
 
 Said = Literal["text", "thinking"]
 
@@ -69,10 +69,11 @@ class Writer:
             self._blank[kind].clear()
         self._pieces.append(text)
 
-    def progress(self) -> None:
-        """Something came that is not shown yet."""
-        if not self._out or self._out[-1] is not PROGRESS:
-            self._out.append(PROGRESS)
+    def progress(self, *, held: bool = True) -> None:
+        """Something came that is not shown yet, or, where nothing is `held`, that will never be."""
+        sign = PROGRESS if held else WORKING
+        if not self._out or self._out[-1] is not sign:
+            self._out.append(sign)
 
     def start(self) -> None:
         if not self.started:
