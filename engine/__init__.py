@@ -78,6 +78,7 @@ from engine._stream import LEAST_SIZE as LEAST_SIZE
 from engine._stream import MESSAGE_STOP as MESSAGE_STOP
 from engine._stream import PING as PING
 from engine._stream import PROGRESS as PROGRESS
+from engine._stream import WORKING as WORKING
 from engine._stream import Kind as Kind
 from engine._stream import MalformedEvent as MalformedEvent
 from engine._stream import StreamEvent as StreamEvent

@@ -167,8 +167,8 @@ class Relay:
         """Pings are the reply's own affair: it knows when the client was last written to."""
 
     def _progress(self, item: StreamEvent, out: list[StreamEvent]) -> None:
-        self._filling = True
-        self._calling |= bool(item.payload)
+        self._filling |= item.payload.get("producing", True)
+        self._calling |= item.payload.get("calling", False)
 
     def _error(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         self.error = item.payload.get("error") or {}

@@ -108,6 +108,8 @@ PING = event({"type": "ping"})
 PROGRESS = StreamEvent(Kind.PROGRESS, b"")
 #: What is held back is a tool call.
 CALLING = StreamEvent(Kind.PROGRESS, b"", {"calling": True})
+#: The provider has the request, and nothing of an answer yet.
+WORKING = StreamEvent(Kind.PROGRESS, b"", {"producing": False})
 MESSAGE_STOP = event({"type": "message_stop"})
 
 

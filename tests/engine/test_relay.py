@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import engine._relay as module
 from engine._relay import Relay
 from engine._shown import Shown
-from engine._stream import PING, Kind, StreamEvent, block_stop, error_event, event
+from engine._stream import CALLING, PING, PROGRESS, WORKING, Kind, StreamEvent, block_stop, error_event, event
 from engine.testing import head, tail, text, thinking, tool
 from policies import CommitPoint
 from tests.recordings import reading
@@ -147,6 +147,12 @@ class TestShowing:
         relay = after(head())
         assert fed(relay, *tool(*first, whole=False), broken, block_stop(0), *tail("tool_use")) == []
         assert relay.malformed == f"{why} in a tool call"
+
+    def test_who_has_merely_taken_the_request_produces_nothing(self) -> None:
+        """The clocks go on; from what is held back they stop, and a call that is held is known as one."""
+        assert not after(WORKING).producing
+        assert (after(WORKING, PROGRESS).producing, after(WORKING, PROGRESS).calling) == (True, False)
+        assert (after(CALLING).producing, after(CALLING).calling) == (True, True)
 
     def test_a_provider_is_producing_from_the_first_piece_of_a_call(self) -> None:
         """Its start is none, nor is an empty piece; content is always."""

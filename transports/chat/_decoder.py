@@ -13,7 +13,7 @@ from collections.abc import Callable, Container
 
 import orjson
 
-from engine import JSON, StreamEvent, error_event, event
+from engine import CALLING, JSON, StreamEvent, error_event, event
 from engine.config import Accent
 from transports._anthropic import MAX_WAITING_BYTES, BadArguments, StreamError
 from transports._envelope import seal
@@ -222,7 +222,7 @@ class ChatDecoder:
         if self._calls.size > MAX_WAITING_BYTES:
             raise StreamError(f"tool calls of more than {MAX_WAITING_BYTES >> 20} MiB")
         self._writer.end_text()  # the calls come next, and a finished text is worth more to the client than an open one
-        self._writer.progress(calling=True)
+        self._writer.progress(CALLING)
 
     # The head and the ends.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container
 
 import orjson
 
-from engine import JSON, StreamEvent, error_event, event
+from engine import CALLING, JSON, StreamEvent, error_event, event
 from transports._anthropic import StreamError
 from transports._envelope import seal
 from transports._sse import Frame, SSEDecoder, split
@@ -173,7 +173,7 @@ class GeminiDecoder:
         if isinstance(call, dict):
             self._calls.take(call, self._signatures.call(signature))
             self._writer.end_text()  # a finished text is worth more to the client than an open one
-            self._writer.progress(calling=True)
+            self._writer.progress(CALLING)
         elif isinstance(text := part.get("text"), str):
             self._text(text, signature, thought=part.get("thought") is True)
         elif isinstance(data := part.get("inlineData"), dict):

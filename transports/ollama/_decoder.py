@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from engine import JSON, StreamEvent, error_event, event
+from engine import CALLING, JSON, StreamEvent, error_event, event
 from transports._anthropic import MAX_WAITING_BYTES, BadArguments, StreamError
 from transports._envelope import seal
 from transports.ollama._lines import Lines
@@ -144,7 +144,7 @@ class OllamaDecoder:
             for call in calls if isinstance(calls, list) else [calls]:
                 self._call(call)
             self._writer.end_text()  # the calls come next, and a finished text is worth more to the client
-            self._writer.progress(calling=True)
+            self._writer.progress(CALLING)
 
     def _call(self, call: Any) -> None:
         function = call.get("function") if isinstance(call, dict) else None

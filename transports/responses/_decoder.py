@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from engine import JSON, StreamEvent, error_event, event
+from engine import CALLING, JSON, PROGRESS, WORKING, StreamEvent, error_event, event
 from transports._anthropic import BadArguments, StreamError
 from transports._envelope import seal
 from transports._sse import Frame, SSEDecoder, split
@@ -140,7 +140,7 @@ class ResponsesDecoder:
             response = payload.get("response")
             if isinstance(response, dict):
                 self._name(response)
-            self._writer.progress()
+            self._writer.progress(WORKING)
 
     def _is_repeated(self, payload: JSON) -> bool:
         """Whether this is the last event once more. Only numbers that count tell it from a word that is said twice."""
@@ -169,7 +169,7 @@ class ResponsesDecoder:
                 break
             self._close(item)
         if not shown:
-            self._writer.progress(calling=isinstance(item, Call))
+            self._writer.progress(CALLING if any(self._items.of(Call)) else PROGRESS)
 
     def _show(self, item: Item) -> bool:
         """Give out what waits in an item; whether there was anything."""

@@ -13,7 +13,7 @@ from typing import Literal
 import attrs
 import orjson
 
-from engine import CALLING, JSON, MESSAGE_STOP, PROGRESS, Kind, StreamEvent, block_stop, event
+from engine import JSON, MESSAGE_STOP, PROGRESS, Kind, StreamEvent, block_stop, event
 
 Said = Literal["text", "thinking"]
 
@@ -69,9 +69,8 @@ class Writer:
             self._blank[kind].clear()
         self._pieces.append(text)
 
-    def progress(self, *, calling: bool = False) -> None:
-        """Something came that is not shown yet: of a tool call, or anything else."""
-        told = CALLING if calling else PROGRESS
+    def progress(self, told: StreamEvent = PROGRESS) -> None:
+        """Something came that is not shown: `PROGRESS`, or `CALLING` of a tool call, or `WORKING` before any answer."""
         if not self._out or self._out[-1] is not told:
             self._out.append(told)
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from engine import Kind
+from engine import CALLING, PROGRESS, WORKING, Kind
 from tests.transports.chat.streams import kinds, read_events, signatures
 from tests.transports.responses.events import (
     added,
@@ -147,6 +147,13 @@ class TestReasoning:
         hidden = [done(reasoning(encrypted_content="e")), *spoken("x", 1), completed()]
         assert [block["type"] for block in read_all(*hidden).blocks] == ["redacted_thinking", "text"]
         assert kinds(read_all(done(reasoning()), *spoken("x", 1), completed())) == ["text"]
+
+    def test_an_acknowledgement_is_no_beginning_of_an_answer(self) -> None:
+        """Queued, created, in progress: the host has the request, and the wait for first content goes on. An item is more."""
+        one = decoder()
+        assert {id(event) for payload in created() for event in one.take(payload)} == {id(WORKING)}
+        assert one.take(added(reasoning())) == [PROGRESS]
+        assert one.take(added(call())) == [CALLING]
 
     def test_hidden_reasoning_is_content(self) -> None:
         """It tells that the host has begun, and it may be all there is before a call."""
