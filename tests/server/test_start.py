@@ -237,7 +237,9 @@ class TestHelp:
 async def test_a_process_with_secrets_prints_none_of_them() -> None:
     """Neither the token nor a key, on either stream, with requests served and refused."""
     config = (
-        '[providers.keyed]\nwire = "anthropic"\nbase_url = "http://127.0.0.1:9"\nkeys_env = "PLANTED_KEY"\n' + ROUTE
+        '[providers.keyed]\nwire = "anthropic"\nbase_url = "http://127.0.0.1:9"\nkeys_env = "PLANTED_KEY"\n'
+        '[chains.once]\ncandidates = ["keyed/m"]\npolicies = ["sequence"]\n'
+        '[[routes]]\nmatch = "*"\nchain = "once"\n'
     )
     env = {"ANTHROPIC_AUTH_TOKEN": TOKEN, "PLANTED_KEY": KEY}
     async with running_proxy(config, env) as proxy:
@@ -254,7 +256,7 @@ async def test_a_process_with_secrets_prints_none_of_them() -> None:
 
 
 async def _asked(base_url: str, token: str) -> str:
-    """A turn that must fail: nobody listens on the provider's port."""
+    """A turn that must fail, and at once: nobody listens on the provider's port, and its chain does not try again."""
     body = {"model": "keyed/m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
         reply = await client.post(f"{base_url}/v1/messages", json=body, headers={"x-api-key": token})
