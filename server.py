@@ -348,6 +348,11 @@ def raise_file_limit() -> None:
 def address(sock: socket.socket) -> str:
     """The URL of a listening socket, as a client on this machine should write it."""
     host, port = sock.getsockname()[:2]
+    return url_of(host, port)
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of what listens there, as a client on this machine should write it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

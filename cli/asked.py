@@ -7,18 +7,26 @@ the token that Claude Code sends, and everything that goes wrong on the way beco
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import attrs
+import click
 import httpx
 
 import server
+from cli.printable import printable
 from engine import JSON
 from engine.config import ConfigError, Server
 
 #: A server that is alive tells what it knows in milliseconds; one that is drained or wedged is not waited for.
 ANSWERS_WITHIN_S = 5.0
+
+url_option = click.option(
+    "--url", metavar="URL", help="The running server. Default: where the configuration binds it, 127.0.0.1:8082."
+)
 
 
 class NotAnswered(Exception):
@@ -91,12 +99,18 @@ def running(url: str | None, config: str | None, environ: Mapping[str, str] = os
             raise
         settings = Server()  # a file that is being edited is no reason to be told nothing
     token = environ.get(settings.auth_token_env, "").strip()
-    return Running(_checked(url) if url else _bound(settings), token, settings.auth_token_env)
+    where = _checked(url) if url else server.url_of(settings.host, settings.port)
+    return Running(where, token, settings.auth_token_env)
 
 
-def _bound(settings: Server) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+@contextmanager
+def answered() -> Iterator[None]:
+    """A server that does not answer, or not so, is told in one line, and ends with 1."""
+    try:
+        yield
+    except NotAnswered as error:
+        click.echo(printable(f"hedgerow: {error}"), err=True)
+        sys.exit(1)
 
 
 def _checked(url: str) -> str:

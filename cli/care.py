@@ -11,17 +11,13 @@ from urllib.parse import quote
 
 import click
 
-from cli.asked import NotAnswered, Running, running
+from cli.asked import ANSWERS_WITHIN_S, answered, running, url_option
 from cli.printable import printable
 from cli.shared import config_option, json_option, mistakes, print_json
 from engine import JSON
 
 #: A test asks a real model, which may think about it.
 TESTED_WITHIN_S = 75.0
-
-url_option = click.option(
-    "--url", metavar="URL", help="The running server. Default: where the configuration binds it, 127.0.0.1:8082."
-)
 
 #: Verb -> what it does, for its help.
 VERBS = {
@@ -82,14 +78,11 @@ def test(id: str, model: str | None, url: str | None, as_json: bool, config: str
         sys.exit(1)
 
 
-def _posted(url: str | None, config: str | None, path: str, within_s: float | None = None) -> JSON:
+def _posted(url: str | None, config: str | None, path: str, within_s: float = ANSWERS_WITHIN_S) -> JSON:
     with mistakes():
-        asked: Running = running(url, config)
-    try:
-        return asked.post(path) if within_s is None else asked.post(path, within_s)
-    except NotAnswered as error:
-        click.echo(printable(f"hedgerow: {error}"), err=True)
-        sys.exit(1)
+        asked = running(url, config)
+    with answered():
+        return asked.post(path, within_s)
 
 
 def _standing(row: JSON) -> str:

@@ -6,15 +6,13 @@ not and by whose word, then what happened, lane by lane.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import click
 from rich.console import Console
 
-from cli.asked import NotAnswered, Running, running
-from cli.printable import printable
+from cli.asked import NotAnswered, Running, answered, running, url_option
 from cli.shared import config_option, console_here, json_option, mistakes, print_json
 from cli.timeline import timeline
 from cli.verdicts import Line, decision_lines, show_lines
@@ -34,18 +32,15 @@ Exit codes: 0 told, 1 no such request or no server, 2 a wrong command line or co
 """
 )
 @click.argument("id", required=False)
-@click.option("--url", metavar="URL", help="The running server. Default: where the configuration binds it.")
+@url_option
 @json_option
 @config_option
 def explain(id: str | None, url: str | None, as_json: bool, config: str | None) -> None:
     """Why the request ID (default: the last one) went where it went: every verdict, every attempt."""
     with mistakes():
         asked = running(url, config)
-    try:
+    with answered():
         account = _account(asked, id)
-    except NotAnswered as error:
-        click.echo(printable(f"hedgerow: {error}"), err=True)
-        sys.exit(1)
     if as_json:
         print_json(account)
     else:

@@ -159,8 +159,6 @@ class BreakerBook:
                 yield from self._whole(_told(event), event)
             case AttemptEnded(ending="failed", counts=True):
                 yield from self._failure(_told(event), event)
-            case AttemptEnded():
-                self._leave(event.candidate, (event.request_id, event.attempt))
             case HealthChecked():
                 yield from self._checked(event)
             case ProviderReset():

@@ -12,7 +12,6 @@ nobody can go on from them. Sans-I/O.
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -21,18 +20,17 @@ import attrs
 import orjson
 
 from engine._prompt import tokens_of
-from engine._stream import JSON, MESSAGE_STOP, Kind, StreamEvent, block_stop, event, is_delta
+from engine._stream import JSON, MESSAGE_STOP, Kind, StreamEvent, block_stop, data_of, event, is_delta
 
 #: Frames that are kept for a continuation, in bytes. Some 8,000 tokens in frames of one token each.
 MAX_KEPT_BYTES = 1024 * 1024
 #: Bytes of frames to a token of thinking, whose frames are not kept: a rough figure.
-_THINKING_BYTES = 40
+THINKING_BYTES = 40
 
 #: Blocks that a client drops again when the stream breaks after them.
-_UNSIGNED = frozenset({"thinking", "redacted_thinking"})
+THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 #: What may stand in a message that somebody else goes on with, beside results of server tools.
-_CONTINUED = _UNSIGNED | {"text", "server_tool_use"}
-_DATA = re.compile(rb"^data: ?(.*)$", re.M)
+_CONTINUED = THOUGHTS | {"text", "server_tool_use"}
 
 
 class Ending(enum.Enum):
@@ -117,7 +115,7 @@ class Shown:
     def _block_start(self, item: StreamEvent) -> None:
         kind = item.payload["content_block"].get("type")
         kind = kind if isinstance(kind, str) else ""
-        self._open, self._hidden = (item.payload["index"], kind), kind in _UNSIGNED
+        self._open, self._hidden = (item.payload["index"], kind), kind in THOUGHTS
         if self.keeping and not self._hidden:
             self._keep(item.raw)
 
@@ -157,7 +155,7 @@ class Shown:
             open=self._open[0] if self._open else None,
             next=len(self._blocks) + (self._open is not None),
             usage=self._usage,
-            output_tokens=max(1, round(tokens_of(said) + self._thinking_bytes / _THINKING_BYTES)),
+            output_tokens=max(1, round(tokens_of(said) + self._thinking_bytes / THINKING_BYTES)),
         )
 
     # To end.
@@ -167,7 +165,7 @@ class Shown:
         half_a_call = self._open is not None and self._open[1] == "tool_use"
         if self.ended or ("tool_use" in self._blocks and not half_a_call):
             return Ending.CLOSE
-        if any(kind not in _UNSIGNED for kind in self._blocks):
+        if any(kind not in THOUGHTS for kind in self._blocks):
             return Ending.ERROR
         return Ending.RESET
 
@@ -195,7 +193,7 @@ def _block(raw: bytes) -> JSON:
 
 
 def _payloads(raw: bytes) -> Iterator[JSON]:
-    for data in _DATA.findall(raw):
+    for data in data_of(raw):
         with suppress(orjson.JSONDecodeError):
             if isinstance(payload := orjson.loads(data), dict):
                 yield payload

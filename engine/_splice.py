@@ -15,10 +15,9 @@ import attrs
 
 from engine._prompt import tokens_of
 from engine._seam import Seam
-from engine._shown import Seen
+from engine._shown import THINKING_BYTES, THOUGHTS, Seen
 from engine._stream import JSON, Kind, StreamEvent, block_stop, event
 
-_HIDDEN = frozenset({"thinking", "redacted_thinking"})
 #: With what a text ends that is over: marks of a sentence, what closes a quotation or bracket behind one, and code.
 _STOPS = (*".!?…。！？", '."', '!"', '?"', ".”", "!”", "?”", ".»", ".)", "!)", "?)", "```", "|")  # noqa: RUF001
 #: What `message_start` says of the prompt, and `message_delta` may say again.
@@ -74,7 +73,7 @@ class Splice:
     def _block_start(self, item: StreamEvent, out: list[StreamEvent]) -> None:
         block = item.payload["content_block"]
         kind = block.get("type")
-        if isinstance(kind, str) and kind in _HIDDEN:
+        if isinstance(kind, str) and kind in THOUGHTS:
             self._into = "nothing"
             return
         if kind != "text":
@@ -155,7 +154,7 @@ class Splice:
         the text where that says nothing, or less."""
         least = round(tokens_of("".join(self._said)))
         unseen = tokens_of(self.seam.trimmed)
-        return max(least, reported - round(unseen + self._hidden_bytes / 40))
+        return max(least, reported - round(unseen + self._hidden_bytes / THINKING_BYTES))
 
 
 def _delta(index: int, delta: JSON, *, content: bool) -> StreamEvent:

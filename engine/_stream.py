@@ -72,7 +72,7 @@ class StreamEvent:
         if self.kind is not Kind.DELTAS:
             yield self.payload
             return
-        for data in _DATA.findall(self.raw):
+        for data in data_of(self.raw):
             try:
                 payload = orjson.loads(data)
             except orjson.JSONDecodeError:
@@ -83,6 +83,13 @@ class StreamEvent:
 
 
 _DATA = re.compile(rb"^data: ?(.*)$", re.M)
+
+
+def data_of(raw: bytes) -> list[bytes]:
+    """What the frames in `raw` carry, unparsed."""
+    return _DATA.findall(raw)
+
+
 _TEXT_OR_NONE = (str, type(None))
 _TEXTS = ("text", "thinking", "signature", "partial_json")
 

@@ -41,6 +41,11 @@ def not_negative(_: object, __: object, value: float) -> None:
         raise PolicyError(f"expected 0 or more, got {value:g}")
 
 
+def seconds_from_0(_: object, __: object, value: float) -> None:
+    if not value >= 0:
+        raise PolicyError(f"expected 0 seconds or more, got {value:g}")
+
+
 def below_one(_: object, __: object, value: float) -> None:
     if not value < 1:
         raise PolicyError(f"expected a share below 1, got {value:g}")

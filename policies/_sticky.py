@@ -21,6 +21,7 @@ from typing import Any
 
 import attrs
 
+from policies._checks import seconds_from_0
 from policies._facts import Candidate, Facts, View
 from policies._order import Order, ramp, usual
 from policies._plan import Plan, Step
@@ -60,8 +61,8 @@ class Sticky(Order):
     """
 
     usd_per_hour: float = attrs.field(default=60.0)
-    reread_s: float = attrs.field(default=0.25)
-    move_s: float = attrs.field(default=3.0)
+    reread_s: float = attrs.field(default=0.25, validator=seconds_from_0)
+    move_s: float = attrs.field(default=3.0, validator=seconds_from_0)
 
     @usd_per_hour.validator
     def _worth_something(self, _: object, value: float) -> None:
@@ -69,14 +70,6 @@ class Sticky(Order):
             raise PolicyError(
                 f"expected more than 0 dollars, got {value:g} (a large number makes money count for nothing)"
             )
-
-    @reread_s.validator
-    def _no_negative_reading(self, _: object, value: float) -> None:
-        _not_negative(value)
-
-    @move_s.validator
-    def _no_negative_move(self, _: object, value: float) -> None:
-        _not_negative(value)
 
     def key(self, plan: Plan, view: View) -> Callable[[Step], Any]:
         known = {s.candidate for s in plan.steps if _knows(s.candidate, view)}
@@ -162,8 +155,3 @@ def _write_usd(facts: Facts) -> float:
 def _read_usd(facts: Facts) -> float:
     price = facts.price
     return 0.0 if price is None else price.reading
-
-
-def _not_negative(value: float) -> None:
-    if not value >= 0:
-        raise PolicyError(f"expected 0 seconds or more, got {value:g}")

@@ -15,13 +15,12 @@ from transports._quotas import quota_of, spent_s
 
 _TRY_AGAIN = re.compile(r"try again in (?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s))?", re.I)
 
-
-#: Waits that stand in the body: Google's `retryDelay`, a number of seconds as the Codex service gives it.
 #: Moments that stand in the body: seconds since the epoch (the Codex service), a date in the text (Z.ai).
 _MOMENT = re.compile(rb'"resets_at"\s*:\s*(\d{10})(?:\.\d+)?\b')
 _DATE = re.compile(r"reset(?:s|ting)? (?:at|on) (\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(Z|[+-]\d\d:\d\d)?", re.I)
 #: What the hosts that write dates without a zone may mean: UTC or China's.
 _ZONES = ("+00:00", "+08:00")
+#: Waits that stand in the body: Google's `retryDelay`, a number of seconds as the Codex service gives it.
 _DELAYS = re.compile(rb'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"|"resets_in_seconds"\s*:\s*(\d+(?:\.\d+)?)')
 
 

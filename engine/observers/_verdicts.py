@@ -9,7 +9,6 @@ import enum
 from typing import Any
 
 import attrs
-import orjson
 
 from engine._events import PlanMade
 from engine._stored import NotRestored, decision_of, restored, stored
@@ -28,9 +27,9 @@ def verdicts(made: PlanMade) -> JSON:
 
 
 def _difference(made: PlanMade, kept: JSON) -> str:
-    """Why the stored decision, written and read again, does not give the plan that was run. Empty where it does."""
+    """Why the stored decision, read again, does not give the plan that was run. Empty where it does."""
     try:
-        plan = restored(orjson.loads(orjson.dumps(kept))).plan()
+        plan = restored(kept).plan()
     except NotRestored as error:
         return str(error)
     fields = (field.name for field in attrs.fields(type(plan)))
