@@ -99,11 +99,6 @@ class ScopeBook:
             wait_s, why = told_s, told_why
         return Room(wait_s=wait_s, headroom=min(share, told_share), reason=why)
 
-    def window(self, provider: str, key: int, at: float) -> tuple[float, float]:
-        """Seconds until there is room for a small request, and the share that is left (1 where nothing bounds it)."""
-        room = self.room(provider, key, at)
-        return room.wait_s, room.headroom
-
     def limit(self, provider: str, key: int) -> int | None:
         """How many may run at once; None where there is no bound."""
         match self.spec(provider):

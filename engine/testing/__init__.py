@@ -16,6 +16,7 @@ from engine.testing._scenario import Scenario as Scenario
 from engine.testing._scenario import config as config
 from engine.testing._scenario import provider as provider
 from engine.testing._scenario import request as request
+from engine.testing._scenario import wired as wired
 from engine.testing._script import HANG as HANG
 from engine.testing._script import Act as Act
 from engine.testing._script import Exchange as Exchange

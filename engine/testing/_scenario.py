@@ -34,6 +34,7 @@ from engine._events import (
     TryStarted,
 )
 from engine._gate import LocalGate
+from engine._ports import Transport
 from engine._request import Request, need_of
 from engine._router import Router
 from engine.config import AUTO, Chain, Config, Provider, Route, Secret
@@ -72,6 +73,20 @@ def request(id: str = "req_1", *, stream: bool = True, model: str = "any", **fie
     return Request(id=id, model=model, body=body, raw=raw, need=need_of(body, raw), accepted_at=trio.current_time())
 
 
+def wired(settings: Config, transport: Transport) -> Router:
+    """A router with books and a bus of its own, all of whose providers are asked through one transport."""
+    books, bus = Books.of(lambda: settings), EventBus()
+    books.register(bus)
+    return Router(
+        config=lambda: settings,
+        books=books,
+        bus=bus,
+        gate=LocalGate(books),
+        transports=lambda _: transport,
+        wall_s=lambda: 0.0,
+    )
+
+
 @attrs.define(eq=False)
 class Scenario:
     """A router over scripted providers. `log` holds the engine's events and the exchanges, in the order they happened."""
@@ -94,18 +109,9 @@ class Scenario:
         """Scripts by provider id, in the order of the chain. `providers` replaces some of the plain, keyless ones."""
         settings = config([providers.get(id) or provider(id) for id in scripts], *policies)
         transport = ScriptedTransport({id: [s] if isinstance(s, Script) else s for id, s in scripts.items()})
-        books, bus = Books.of(lambda: settings), EventBus()
-        books.register(bus)
-        bus.add(transport.log.append)
-        router = Router(
-            config=lambda: settings,
-            books=books,
-            bus=bus,
-            gate=LocalGate(books),
-            transports=lambda _: transport,
-            wall_s=lambda: 0.0,
-        )
-        return cls(config=settings, transport=transport, books=books, bus=bus, router=router)
+        router = wired(settings, transport)
+        router.bus.add(transport.log.append)
+        return cls(config=settings, transport=transport, books=router.books, bus=router.bus, router=router)
 
     @property
     def log(self) -> list[EngineEvent | Exchange]:

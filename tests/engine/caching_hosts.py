@@ -14,18 +14,15 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from engine._books import Books
-from engine._bus import EventBus
 from engine._events import AttemptEnded, EngineEvent, RequestFinished
 from engine._failure import AttemptError, Failure
-from engine._gate import LocalGate
 from engine._ports import Ask
 from engine._quota import Quota
 from engine._request import Request
 from engine._router import Router
 from engine._stream import StreamEvent, event
 from engine.config import Model, Provider
-from engine.testing import RecordingReply, config, provider, request, tail, text
+from engine.testing import RecordingReply, config, provider, request, tail, text, wired
 from policies import FailureKind, Policy, Price
 
 #: The price of a middling paid model, written to and read from a cache, as Anthropic has it.
@@ -196,18 +193,9 @@ def world(ids: Sequence[str], *policies: Policy, seed: int, faults: float) -> Wo
     """Such hosts behind the real router, in one chain."""
     settings = config([paid(id) for id in ids], *policies)
     hosts = Hosts({id: Host(random.Random(f"{id} {seed}"), faults) for id in ids})
-    books, bus = Books.of(lambda: settings), EventBus()
-    books.register(bus)
-    router = Router(
-        config=lambda: settings,
-        books=books,
-        bus=bus,
-        gate=LocalGate(books),
-        transports=lambda _: hosts,
-        wall_s=lambda: 0.0,
-    )
+    router = wired(settings, hosts)
     made = World(router=router, draw=random.Random(seed))
-    bus.add(made.log.append)
+    router.bus.add(made.log.append)
     return made
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from engine.config import Catalogue, Endpoint, Listing, Model
+from collections.abc import Mapping
+
+from engine.config import Catalogue, Config, Endpoint, Listing, Model, load
 from policies import Capabilities, Price, Unlimited, Window
 
 FREE = Model(id="free-coder", capabilities=Capabilities(context=100_000, tools=True), free=True)
@@ -103,3 +105,8 @@ def small() -> Catalogue:
         ),
     ]
     return Catalogue.of(rows, {"vendor": "paid", "maker": "free"})
+
+
+def config(text: str = "", environ: Mapping[str, str] | None = None, **answering: str | None) -> Config:
+    """A file that is loaded with the small one."""
+    return load(text, file="c.toml", catalogue=small(), environ=environ or {}, answering=answering)

@@ -10,13 +10,23 @@ from trio.testing import MockClock
 
 from engine._events import RequestFinished
 from engine._ports import Busy, Permit, Refusal
-from engine._stream import StreamEvent
+from engine._scopes import ScopeBook
+from engine._stream import StreamEvent, error_event
 from engine.config import Provider
-from engine.testing import RecordingReply, Scenario, Script, provider, tail, text
-from policies import Hedge, Policy, Step, Window
+from engine.testing import HANG, Act, RecordingReply, Scenario, Script, failing, provider, tail, text
+from policies import FailureKind, Hedge, Policy, Step, Window
 from tests.e2e.grammar import Reading
 
 T = TypeVar("T")
+
+#: The ways in which an answer breaks off behind what was read of it.
+BROKEN: dict[str, list[Act]] = {
+    "reset": [failing(FailureKind.RESET)],
+    "cut": [],
+    "error event": [[error_event("api_error", "no")]],
+    "silence": [HANG],
+    "bug": [KeyError("x")],
+}
 
 
 class MakeScenario(Protocol):
@@ -71,6 +81,12 @@ def rest(*pieces: str) -> list[StreamEvent]:
 def window(id: str, per_s: float) -> Provider:
     """A provider that takes one request within so many seconds."""
     return provider(id, scope=Window(requests=1, per_s=per_s))
+
+
+def left(scopes: ScopeBook, id: str, at: float) -> tuple[float, float]:
+    """Seconds until a provider has room for a small request, and the share that is left (1 where nothing bounds it)."""
+    room = scopes.room(id, 0, at)
+    return room.wait_s, room.headroom
 
 
 async def take(it: Scenario, index: int) -> Permit:

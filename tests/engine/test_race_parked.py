@@ -25,7 +25,7 @@ from policies import (
     SilentSkip,
     Window,
 )
-from tests.engine.stage import MakeScenario, hedge, refusal_of, take
+from tests.engine.stage import MakeScenario, hedge, left, refusal_of, take
 
 SLOT = {"b": provider("b", scope=Concurrency(limit=1))}
 
@@ -201,7 +201,7 @@ async def test_a_connection_that_never_was_takes_nothing_from_the_window(
     """Not a byte was sent."""
     it = scenario({"a": script(asking=[failure])}, providers={"a": windowed("a")})
     await it.serve()
-    assert it.books.scopes.window("a", 0, 0.0)[0] == full_s
+    assert left(it.books.scopes, "a", 0.0)[0] == full_s
 
 
 async def test_what_an_earlier_try_has_sent_is_not_taken_back(
@@ -213,4 +213,4 @@ async def test_what_an_earlier_try_has_sent_is_not_taken_back(
     it = scenario({"a": [stale, refused]}, providers={"a": windowed("a")})
     await it.serve(request())
     assert len(it.asked) == 2
-    assert it.books.scopes.window("a", 0, 0.0)[0] == 60.0
+    assert left(it.books.scopes, "a", 0.0)[0] == 60.0

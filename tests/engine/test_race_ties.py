@@ -10,7 +10,7 @@ import trio
 
 from engine.testing import HANG, RecordingReply, answer, failing, provider, script
 from policies import FailureKind, Race, Window
-from tests.engine.stage import MakeScenario, hedge, virtual
+from tests.engine.stage import MakeScenario, hedge, left, virtual
 
 SEEDS = range(60)
 
@@ -28,7 +28,7 @@ def test_an_exact_tie_of_hedge_start_and_commit_leaves_nobody_running(scenario: 
     assert reply.ended_at == 2.0
     assert "2 a commits" in it.story
     assert it.asked == [(0.0, "a")]
-    assert it.books.scopes.window("b", 0, 2.0) == (0.0, 1.0), "what was not sent does not count"
+    assert left(it.books.scopes, "b", 2.0) == (0.0, 1.0), "what was not sent does not count"
 
 
 def test_the_tie_falls_both_ways(scenario: MakeScenario) -> None:

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from engine._events import AttemptEnded, AttemptStarted, Rescued
 from engine._rescue import GO_ON
-from engine._stream import CALLING, PING, Kind, StreamEvent, error_event
+from engine._stream import CALLING, PING, Kind, StreamEvent
 from engine.observers.recent import Recent
 from engine.testing import (
     HANG,
@@ -27,16 +27,9 @@ from engine.testing import (
 )
 from policies import Concurrency, Deadline, FailureKind, Hedge, IdleTimeout, MaxAttempts, MaxInFlight, Race, Rescue
 from tests.e2e.grammar import Reading
-from tests.engine.stage import MakeScenario, finished, refusal_of, rest, take, unsound
+from tests.engine.stage import BROKEN, MakeScenario, finished, refusal_of, rest, take, unsound
 
-BREAKS: dict[str, list[Act]] = {
-    "reset": [failing(FailureKind.RESET)],
-    "cut": [],
-    "error event": [[error_event("api_error", "no")]],
-    "silence": [HANG],
-    "bug": [KeyError("x")],
-    "half a call": [tool('{"a":', index=1, whole=False)],
-}
+BREAKS: dict[str, list[Act]] = {**BROKEN, "half a call": [tool('{"a":', index=1, whole=False)]}
 
 
 def read(reply: RecordingReply) -> Reading:

@@ -9,20 +9,13 @@ import pytest
 from trio.testing import MockClock
 
 from engine._events import AttemptEnded
-from engine._stream import Kind, StreamEvent, error_event
-from engine.testing import HANG, Act, RecordingReply, Script, answer, failing, head, script, tail, text, thinking, tool
+from engine._stream import Kind, StreamEvent
+from engine.testing import RecordingReply, Script, answer, failing, head, script, tail, text, thinking, tool
 from policies import Deadline, FailureKind, IdleTimeout, Phase, Plan, Policy, View
-from tests.engine.stage import MakeScenario, finished, refusal_of
+from tests.engine.stage import BROKEN, MakeScenario, finished, refusal_of
 
 # Breaking after the commit.
 
-BREAKS: dict[str, list[Act]] = {
-    "reset": [failing(FailureKind.RESET)],
-    "cut": [],
-    "error event": [[error_event("api_error", "no")]],
-    "silence": [HANG],
-    "bug": [KeyError("x")],
-}
 SEEN: dict[str, tuple[list[StreamEvent], str, int]] = {
     "thinking, open": (thinking("hm", whole=False), "reset", 3),
     "thinking, finished": (thinking("hm"), "reset", 4),
@@ -38,7 +31,7 @@ SEEN: dict[str, tuple[list[StreamEvent], str, int]] = {
 }
 
 
-@pytest.mark.parametrize("how", BREAKS)
+@pytest.mark.parametrize("how", BROKEN)
 @pytest.mark.parametrize("seen", SEEN)
 async def test_what_the_client_has_seen_decides_how_a_broken_answer_ends(
     scenario: MakeScenario, autojump_clock: MockClock, seen: str, how: str
@@ -50,7 +43,7 @@ async def test_what_the_client_has_seen_decides_how_a_broken_answer_ends(
             "refuse"  # measured: Claude Code then asks at once without streaming, and another candidate answers unseen
         )
     it = scenario(
-        {"a": script([head(), *shown], 1.0, *BREAKS[how])},
+        {"a": script([head(), *shown], 1.0, *BROKEN[how])},
         IdleTimeout(s=7),
         bugs=how == "bug",
     )
@@ -96,7 +89,7 @@ async def test_a_json_request_starts_again_on_the_next_step_when_the_winner_brea
 ) -> None:
     """The client has seen nothing of it, so nothing of it remains."""
     it = scenario(
-        {"a": script([head(), *shown], 1.0, *BREAKS[how]), "b": script(2.0, answer("whole"))},
+        {"a": script([head(), *shown], 1.0, *BROKEN[how]), "b": script(2.0, answer("whole"))},
         IdleTimeout(s=7),
         bugs=how == "bug",
     )

@@ -15,6 +15,7 @@ from engine._ports import Busy
 from engine._scopes import ScopeBook, Slot
 from policies import SLOT_WAIT_S, Concurrency, FailureKind, Scope, Unlimited, Window
 from tests.engine.said import A, B, abandoned, refused_key, told, won
+from tests.engine.stage import left
 
 RATE = FailureKind.RATE_LIMITED
 
@@ -48,13 +49,13 @@ class TestWindow:
     def test_it_tells_wait_and_headroom(self) -> None:
         """For policies to order by."""
         made = book(Window(requests=4, per_s=10))
-        assert made.window("a", 0, 0.0) == (0.0, 1.0)
+        assert left(made, "a", 0.0) == (0.0, 1.0)
         take(made, 0.0)
-        assert made.window("a", 0, 1.0) == (0.0, 0.75)
+        assert left(made, "a", 1.0) == (0.0, 0.75)
         for at in (1.0, 2.0, 3.0):
             take(made, at)
-        assert made.window("a", 0, 4.0) == (6.0, 0.0)
-        assert made.window("a", 0, 12.0) == (0.0, 0.75)
+        assert left(made, "a", 4.0) == (6.0, 0.0)
+        assert left(made, "a", 12.0) == (0.0, 0.75)
 
     def test_a_request_that_was_not_sent_gives_its_entry_back(self) -> None:
         """One that was sent keeps it, though it is over."""
@@ -68,7 +69,7 @@ class TestWindow:
         """Others wait for them too."""
         made = book(Window(requests=1, per_s=10))
         assert [take(made, at, lifted=True) for at in (0.0, 5.0)] == ["taken", "taken"]
-        assert made.window("a", 0, 6.0) == (9.0, 0.0)
+        assert left(made, "a", 6.0) == (9.0, 0.0)
 
     @given(
         requests=st.integers(1, 4),
@@ -115,7 +116,7 @@ class TestSlots:
         for _ in range(9):
             take(made, 0.0)
         assert made.total_in_flight() == 1
-        assert made.window("a", 0, 0.0)[1] == pytest.approx(2 / 3)
+        assert left(made, "a", 0.0)[1] == pytest.approx(2 / 3)
 
     @pytest.mark.parametrize("scope", [Unlimited(), Window(requests=9, per_s=1)])
     def test_without_a_bound_there_is_none(self, scope: Scope) -> None:

@@ -11,6 +11,7 @@ from engine._ports import Busy
 from engine._scopes import ANSWER_TOKENS, ScopeBook, Slot, expected_tokens, used_tokens
 from engine._stream import NO_USAGE, Usage
 from policies import FailureKind, Need, PolicyError, Window
+from tests.engine.stage import left
 
 
 def book(tokens: int) -> ScopeBook:
@@ -34,7 +35,7 @@ def test_tokens_are_reserved_at_the_start_and_come_back_when_they_leave_the_wind
     assert (busy.wait_s, busy.by) == (40.0, "scope")
     assert made.room("a", 0, 20.0, 60).wait_s == 50.0
     assert made.room("a", 0, 20.0, 10).wait_s == 0.0
-    assert made.window("a", 0, 20.0) == pytest.approx((0.0, 0.1))
+    assert left(made, "a", 20.0) == pytest.approx((0.0, 0.1))
 
 
 def test_what_was_reported_takes_the_place_of_what_was_expected() -> None:

@@ -76,3 +76,21 @@ def decoded(chunks: Iterable[bytes], **settings: Any) -> list[StreamEvent]:
 def raw_of(events: Iterable[StreamEvent]) -> bytes:
     """The bytes for a client, pings left out: they are the reply's own affair."""
     return b"".join(event.raw for event in events if event.kind is not Kind.PING)
+
+
+#: A turn as it should be: thinking that is signed, text that looks like frames, and a call.
+WHOLE_TURN = stream(
+    START,
+    start(0, "thinking"),
+    delta(0, "hm", "thinking"),
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "c2ln"}},
+    stop(0),
+    start(1),
+    *[delta(1, text) for text in ("The ", "quick", ' "index":0, ', "event: content_block_delta\n", "\u2028fox")],
+    stop(1),
+    start(2, "tool_use"),
+    *[delta(2, text, "tool_use") for text in ("", '{"path": "', 'a/b"', "}")],
+    stop(2),
+    {**END, "delta": {"stop_reason": "tool_use", "stop_sequence": None}},
+    STOP,
+)
