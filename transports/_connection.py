@@ -105,6 +105,7 @@ _REASONS: Final[dict[type[BaseException], str]] = {
     socket.gaierror: "cannot resolve {host}: {why}",
     ssl.SSLCertVerificationError: "TLS: the certificate of {host} is not accepted: {why}",
     ssl.SSLEOFError: "TLS: {peer} closed the connection during the handshake",
+    ssl.SSLZeroReturnError: "TLS: {peer} closed the connection during the handshake",  # the same, by Python 3.11.2
     ssl.SSLError: "TLS: no handshake with {peer}: {why}",
     trio.BrokenResourceError: "TLS: the connection to {peer} broke during the handshake: {why}",
     OSError: "cannot connect to {peer}: {why}",
