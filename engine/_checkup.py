@@ -85,9 +85,8 @@ class Checkups:
         out = self.books.breakers.ejected(provider.id)
         if Candidate(provider.id, EVERY) not in out:
             return out
-        listed = [c for chain in config.chains.values() for c in chain.candidates if c.provider == provider.id]
         default = [Candidate(provider.id, provider.default_model)] if provider.default_model else []
-        return [c for c in dict.fromkeys((*listed, *default, *out)) if c.model != EVERY]
+        return [c for c in dict.fromkeys((*config.chained(provider.id), *default, *out)) if c.model != EVERY]
 
     async def _make(self, candidate: Candidate) -> None:
         try:

@@ -87,8 +87,8 @@ def add_care(app: QuartTrio, care: Care, told: Told, request_id: Callable[[], st
 
 def _model(config: Config, provider: Provider) -> str:
     """The model to ask where none is named: the first of the provider's that stands in a chain, else its default."""
-    listed = (c.model for chain in config.chains.values() for c in chain.candidates if c.provider == provider.id)
-    return next(listed, provider.default_model or "")
+    listed = config.chained(provider.id)
+    return listed[0].model if listed else provider.default_model or ""
 
 
 def _checked(checked: HealthChecked) -> JSON:

@@ -111,7 +111,7 @@ def _request_id() -> str:
 
 def _provider(desk: Desk, provider: Provider) -> JSON:
     """Health is kept per model and for the provider as a whole; a provider is healthy while nothing of it is ejected."""
-    listed = {c.model for chain in desk.config().chains.values() for c in chain.candidates if c.provider == provider.id}
+    listed = {candidate.model for candidate in desk.config().chained(provider.id)}
     models = sorted(listed.union(desk.books.lessons.models(provider.id)))
     rows: JSON = {}
     for model in models:

@@ -177,6 +177,11 @@ class Config:
     warnings: tuple[str, ...] = ()
     file: str = ""
 
+    def chained(self, provider: str) -> list[Candidate]:
+        """A provider's candidates that stand in chains, in the file's order; `provider/*` names no model, and is none."""
+        listed = dict.fromkeys(c for chain in self.chains.values() for c in chain.candidates)
+        return [c for c in listed if c.provider == provider and c.model != ANY_MODEL]
+
     def thinks(self, name: str = "", route: Route | None = None) -> bool:
         """Whether the candidates may think: by the route's own word, else the environment's for such a name.
 

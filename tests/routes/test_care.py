@@ -57,6 +57,17 @@ async def test_a_reset_closes_at_once_and_says_by_whom(autojump_clock: MockClock
     assert changes == [("open", ""), ("closed", "operator")]
 
 
+async def test_what_passes_names_through_is_no_model(autojump_clock: MockClock) -> None:
+    """`first/*` in a chain: it is in no list of models, its provider's failures are counted once, and no test asks for `*`."""
+    built, _ = two()
+    passing = attrs.evolve(built.config.chains["main"], name="any", candidates=(Candidate("first", "*"),))
+    built.config = attrs.evolve(built.config, chains={"any": passing, **built.config.chains})
+    await eject(built)
+    row = (await ask(built.app, "GET", "/providers")).json["providers"]["first"]
+    assert (list(row["models"]), row["failures"]) == ([BAD], 4)
+    assert (await ask(built.app, "POST", "/providers/first/test")).json["candidate"] == f"first/{BAD}"
+
+
 async def test_the_list_says_why_and_until_when(autojump_clock: MockClock) -> None:
     """For each model and for the provider as a whole."""
     built, _ = two()
