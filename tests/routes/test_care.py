@@ -65,6 +65,7 @@ async def test_what_passes_names_through_is_no_model(autojump_clock: MockClock) 
     await eject(built)
     row = (await ask(built.app, "GET", "/providers")).json["providers"]["first"]
     assert (list(row["models"]), row["failures"]) == ([BAD], 4)
+    await ask(built.app, "POST", "/providers/first/reset")
     assert (await ask(built.app, "POST", "/providers/first/test")).json["candidate"] == f"first/{BAD}"
 
 
