@@ -19,16 +19,15 @@ import attrs
 import orjson
 import trio
 
-from engine._bill import Bill
 from engine._books import Books
 from engine._breaker import EVERY
 from engine._bus import EventBus, trace_of
 from engine._events import HealthChecked, HealthCheckStarted, InternalError
 from engine._failure import AttemptError, Failure
-from engine._ledger import Spent, billed
 from engine._ports import Ask, Busy, Gate, Transport
 from engine._relay import Relay
 from engine._request import Request, need_of
+from engine._settling import charged
 from engine._stream import MalformedEvent
 from engine.config import Config, Provider
 from policies import VERDICTS, Candidate, FailureKind, Step, Unlimited
@@ -132,23 +131,18 @@ class Checkups:
                 elapsed_s=at - began_at,
                 failure=None if ok else failure,
                 counts=not ok and failure is not None and VERDICTS[failure.kind].blames(unlimited=unlimited),
-                bill=self._bill(provider, request, relay, failure),
+                bill=charged(
+                    relay,
+                    failure,
+                    sent=True,
+                    prompt=request.need.input_tokens,
+                    provider=provider,
+                    model=request.model,
+                ),
                 by=by,
             )
             self.bus.emit(checked)
         return checked
-
-    def _bill(self, provider: Provider, request: Request, relay: Relay, failure: Failure | None) -> Bill:
-        spent = Spent(
-            sent=True,
-            started=relay.started,
-            counted=relay.stop_reason is not None,
-            failure=failure,
-            usage=relay.usage,
-            prompt=request.need.input_tokens,
-            answer=relay.made,
-        )
-        return billed(spent, provider.model(request.model).price, free=provider.free(request.model))
 
     async def _ask(
         self, request: Request, candidate: Candidate, provider: Provider, key: int, relay: Relay

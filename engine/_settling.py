@@ -16,6 +16,7 @@ from engine._bill import Bill
 from engine._events import AttemptEnded, Ending
 from engine._failure import Failure
 from engine._ledger import Spent, billed
+from engine._relay import Relay
 from engine._request import Request
 from engine.config import Provider
 from policies import FailureKind, Next, Outcome, Step, Unlimited, Verdict
@@ -100,7 +101,14 @@ def ended(
         committed=attempt.committed,
         by=cause if ending == "abandoned" else "",
         usage=attempt.relay.usage,
-        bill=_bill(attempt, prompt, provider),
+        bill=charged(
+            attempt.relay,
+            attempt.failure,
+            sent=attempt.sent,
+            prompt=prompt,
+            provider=provider,
+            model=attempt.step.candidate.model,
+        ),
         estimate=request.estimate,
         key=attempt.key,
         session=request.session,
@@ -110,14 +118,13 @@ def ended(
     )
 
 
-def _bill(attempt: Attempt, prompt: int, provider: Provider) -> Bill:
-    """What the attempt is charged for: see the ledger's table."""
-    relay, model = attempt.relay, attempt.step.candidate.model
+def charged(relay: Relay, failure: Failure | None, *, sent: bool, prompt: int, provider: Provider, model: str) -> Bill:
+    """What an answer, or the lack of one, is charged for: see the ledger's table. `prompt` is estimated, in tokens."""
     spent = Spent(
-        sent=attempt.sent,
+        sent=sent,
         started=relay.started,
         counted=relay.stop_reason is not None,
-        failure=attempt.failure,
+        failure=failure,
         usage=relay.usage,
         prompt=prompt,
         answer=relay.made,
